@@ -1,0 +1,1 @@
+"""The on-disk contract between an observed process and the agent: no other package knows an offset."""

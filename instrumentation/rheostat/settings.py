@@ -12,7 +12,6 @@ class Settings(NamedTuple):
 
     project_root: str  # functions of files below it are the user's own
     cache_directory: str  # transformed code is kept here
-    display_name: str  # the name that `__main__` is shown under: stem, module or program
     include: tuple[str, ...] = ()  # globs of qualified names to observe besides
     exclude: tuple[str, ...] = ()  # globs of qualified names to leave alone; wins
     max_spans: int = 5_000_000  # a process records at most so many, then it counts; 0 = no limit
@@ -39,14 +38,13 @@ def write_settings(path: str, settings: Settings) -> None:
 def read_settings(data: bytes) -> Settings:
     """Return the settings encoded in *data*. Raises ValueError or KeyError if they are not ours."""
     values: dict[str, list[str]] = {}
-    for line in data.decode("utf-8", "surrogateescape").splitlines():
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
         key, _, text = line.partition("=")
         parts = [part.replace("\\n", "\n") for part in text.split("\\\\")]
         values.setdefault(key, []).append("\\".join(parts))
     return Settings(
         project_root=values["project_root"][0],
         cache_directory=values["cache_directory"][0],
-        display_name=values["display_name"][0],
         include=tuple(values.get("include", ())),
         exclude=tuple(values.get("exclude", ())),
         max_spans=int(values["max_spans"][0]),

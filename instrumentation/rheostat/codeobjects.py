@@ -1,0 +1,191 @@
+"""What we change in compiled code: two tables of CPython's code objects, and nothing of the instructions.
+
+- `co_linetable`: the instructions that enter a `with` of ours get the line of the first instruction of the body, without
+  columns. Then trace functions, debuggers and coverage see the line events of the plain function: the body's first line
+  once, and never the line of the `def`. (The instructions that leave it need nothing: the transform gives them no
+  location, and CPython's compiler then copies the line of what precedes each exit, as it does for an implicit return.)
+- `co_exceptiontable`: a `try` around a whole function does not cover the function's first instruction, RESUME, where
+  CPython runs signal handlers. Our methods must not let an exception of a handler out without looking at it, so the
+  first entry is stretched to the start.
+
+Formats: Objects/locations.md and Objects/exception_handling_notes.txt of CPython 3.11 to 3.13.
+"""
+
+import sys
+from collections.abc import Iterator
+from types import CodeType
+
+_NO_LOCATION, _LONG, _NO_COLUMNS = 15, 14, 13
+
+# Opcodes by minor version (tests compare them with the `opcode` module, which costs a millisecond to import).
+_OPCODES = {11: (100, 53, 144, 2, 9), 12: (100, 53, 144, 2, 9), 13: (83, 2, 71, 34, 30)}
+LOAD_CONST, BEFORE_WITH, EXTENDED_ARG, PUSH_NULL, NOP = _OPCODES.get(sys.version_info[1], (0,) * 5)
+
+
+def with_entrance(code: CodeType, constant: int) -> tuple[int, int]:
+    """Return the code units (first, behind the last) that load the constant numbered *constant* and enter it.
+
+    From the first LOAD_CONST of it (and what belongs to it) to the POP_TOP behind the next BEFORE_WITH.
+    Raises ValueError if *code* holds no such instructions.
+    """
+    instructions, argument, start = code.co_code, 0, -1
+    for unit in range(len(instructions) >> 1):
+        opcode = instructions[2 * unit]
+        argument = argument << 8 | instructions[2 * unit + 1]
+        if opcode == EXTENDED_ARG:
+            continue
+        if start < 0 and opcode == LOAD_CONST and argument == constant:
+            start = unit
+        elif start >= 0 and opcode == BEFORE_WITH:
+            while instructions[2 * start - 2] in (EXTENDED_ARG, PUSH_NULL, NOP) and start > 1:
+                start -= 1
+            return start, unit + 2
+        argument = 0
+    raise ValueError(f"{code.co_qualname} does not enter its constant {constant}")
+
+
+def _read_varint(table: bytes, at: int) -> tuple[int, int]:
+    """Return (value, offset behind it) of the varint of co_linetable at offset *at*."""
+    value = shift = 0
+    while True:
+        byte = table[at]
+        value |= (byte & 63) << shift
+        at, shift = at + 1, shift + 6
+        if not byte & 64:
+            return value, at
+
+
+def _svarint(value: int) -> bytes:
+    """Return *value* as a signed varint of co_linetable."""
+    number = -value << 1 | 1 if value < 0 else value << 1
+    out = bytearray()
+    while number >= 64:
+        out.append(64 | number & 63)
+        number >>= 6
+    out.append(number)
+    return bytes(out)
+
+
+def _line_delta(kind: int, table: bytes, at: int) -> int:
+    """Return the line delta of the entry of *kind* whose payload starts at offset *at*."""
+    if kind in (_LONG, _NO_COLUMNS):
+        value, _ = _read_varint(table, at)
+        return -(value >> 1) if value & 1 else value >> 1
+    return kind - 10 if 10 <= kind <= 12 else 0
+
+
+def _entries(table: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield (kind, code units, line delta, payload) for each entry of a co_linetable."""
+    at = 0
+    while at < len(table):
+        kind, units = table[at] >> 3 & 15, (table[at] & 7) + 1
+        stop = at + 1
+        while stop < len(table) and not table[stop] & 128:
+            stop += 1
+        yield kind, units, _line_delta(kind, table, at + 1), table[at + 1 : stop]
+        at = stop
+
+
+def _entry(kind: int, units: int, payload: bytes) -> bytes:
+    """Return an entry for *units* code units; only an entry without columns may have more than 8."""
+    out = b""
+    while units > 0:
+        out += bytes([128 | kind << 3 | min(units, 8) - 1]) + payload
+        units, payload = units - 8, _svarint(0) if payload else payload
+    return out
+
+
+def set_line(code: CodeType, start: int, stop: int, line: int | None) -> CodeType:
+    """Return *code* with the code units *start* to *stop* located on *line*, without columns; None: nowhere."""
+    at, current, written, out = 0, code.co_firstlineno, code.co_firstlineno, b""
+    done = False
+    for kind, units, delta, payload in _entries(code.co_linetable):
+        current += delta
+        before = max(0, min(units, start - at))
+        inside = max(0, min(units, stop - at) - max(0, start - at))
+        after = units - before - inside
+        at += units
+        for part, keep in ((before, True), (inside, False), (after, True)):
+            if part <= 0:
+                continue
+            if keep:
+                out += _moved(kind, part, payload, 0 if kind == _NO_LOCATION else current - written)
+                written = written if kind == _NO_LOCATION else current
+            elif not done:
+                done = True
+                if line is None:
+                    out += _entry(_NO_LOCATION, stop - start, b"")
+                else:
+                    out += _entry(_NO_COLUMNS, stop - start, _svarint(line - written))
+                    written = line
+    return code.replace(co_linetable=out)
+
+
+def _moved(kind: int, units: int, payload: bytes, delta: int) -> bytes:
+    """Return the entry (*kind*, *payload*) with another line *delta*."""
+    if kind == _NO_LOCATION:
+        return _entry(kind, units, b"")
+    if kind in (_LONG, _NO_COLUMNS):
+        _, rest = _read_varint(payload, 0)
+        tail = payload[rest:]
+        return _entry(kind, units, _svarint(delta) + tail)
+    if 10 <= kind <= 12:
+        if 0 <= delta <= 2:
+            return _entry(10 + delta, units, payload)
+        start, end = payload
+    else:
+        if delta == 0:
+            return _entry(kind, units, payload)
+        start = kind << 3 | payload[0] >> 4
+        end = start + (payload[0] & 15)
+    tail = _varint(0) + _varint(start + 1) + _varint(end + 1)
+    return _entry(_LONG, units, _svarint(delta) + tail)
+
+
+def _varint(number: int) -> bytes:
+    """Return *number* as an unsigned varint of co_linetable."""
+    out = bytearray()
+    while number >= 64:
+        out.append(64 | number & 63)
+        number >>= 6
+    out.append(number)
+    return bytes(out)
+
+
+def first_line_after(code: CodeType, unit: int) -> int | None:
+    """Return the line of the first instruction at or behind the code unit *unit* that has one."""
+    at, current = 0, code.co_firstlineno
+    for kind, units, delta, _ in _entries(code.co_linetable):
+        current += delta
+        at += units
+        if at > unit and kind != _NO_LOCATION:
+            return current
+    return None
+
+
+def _exception_varint(number: int, mark: int) -> bytes:
+    """Return *number* as co_exceptiontable has it: most significant first, *mark* (128) on an entry's first byte."""
+    digits = [number & 63]
+    while number >= 64:
+        number >>= 6
+        digits.append(number & 63 | 64)
+    digits.reverse()
+    digits[0] |= mark
+    return bytes(digits)
+
+
+def seal(code: CodeType) -> CodeType:
+    """Return *code* with the first entry of its exception table stretched to the first instruction."""
+    table = code.co_exceptiontable
+    values, at = [], 0
+    for _ in range(4):  # start, length, target, depth and lasti
+        value = table[at] & 63
+        while table[at] & 64:
+            at += 1
+            value = value << 6 | table[at] & 63
+        at += 1
+        values.append(value)
+    start, length, target, depth = values
+    entry = _exception_varint(0, 128) + _exception_varint(start + length, 0)
+    entry += _exception_varint(target, 0) + _exception_varint(depth, 0)
+    return code.replace(co_exceptiontable=entry + table[at:])

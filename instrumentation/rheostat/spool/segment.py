@@ -1,0 +1,162 @@
+"""The writer's half of the spool: segments that are mapped, and the event file that is appended to.
+
+Runs in the observed program, so: no lock (a thread may hold it while another forks, a signal handler may find it held by
+its own thread), no descriptor kept, no exception but OSError, ValueError and MemoryError, which the recorder turns into
+"count, do not record".
+
+Facts about the platform that shape it:
+- Writing to a hole of a mapped file on a full disk kills the program by SIGBUS. Hence posix_fallocate before mapping.
+- Truncating a file behind a mapping kills as well. Files are only ever unlinked, and by the agent alone.
+- Growing a file beyond RLIMIT_FSIZE raises SIGXFSZ, which ends a program that restored its default action.
+- mmap keeps a duplicate of the descriptor (until 3.13, `trackfd=False`). It would shift the program's own descriptors
+  and, once the program has closed and reused the number, closing the mapping would close the program's file. So the
+  duplicate is closed at once and the mapping never is: `_KEPT` holds it for ever, and because that list is bound into a
+  fork hook it outlives the teardown of modules at exit, when the program's own files may still have to be flushed.
+"""
+
+import mmap
+import os
+import sys
+from functools import partial
+from itertools import count
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
+
+from rheostat.spool.layout import (
+    CHUNK_BITS,
+    CHUNK_SLOTS,
+    DROPPED,
+    HEADER,
+    MAGIC,
+    RECORD_SIZE,
+    VERSION,
+    events_name,
+    group_of,
+    spans_name,
+)
+
+_close, _fchmod, _fstat, _getpid = os.close, os.fchmod, os.fstat, os.getpid
+_listdir, _open, _posix_fallocate, _unlink = os.listdir, os.open, os.posix_fallocate, os.unlink
+_write, _mmap = os.write, mmap.mmap
+
+_KEPT: list[object] = []
+os.register_at_fork(after_in_child=partial(len, _KEPT))
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def _check_file_size(size: int) -> None:
+    """Raise OSError if a file of *size* bytes would bring the program a SIGXFSZ."""
+    limit = getrlimit(RLIMIT_FSIZE)[0]
+    if limit != RLIM_INFINITY and size > limit:
+        raise OSError(27, f"a file of {size} bytes is over the limit on file sizes, {limit}")
+
+
+def _map(descriptor: int, size: int) -> mmap.mmap:
+    """Map *size* bytes of the file open at *descriptor*, keeping no other descriptor open."""
+    if sys.version_info >= (3, 13):
+        return _mmap(descriptor, size, trackfd=False)
+    mapping = _mmap(descriptor, size)
+    mine = _fstat(descriptor)
+    for name in _listdir("/proc/self/fd"):
+        number = int(name)
+        if number == descriptor:
+            continue
+        try:
+            other = _fstat(number)
+        except OSError:  # the descriptor of the listing itself, or one another thread just closed
+            continue
+        if (other.st_ino, other.st_dev) == (mine.st_ino, mine.st_dev):
+            _close(number)
+    return mapping
+
+
+class Segments:
+    """The mapped segments of one process image.
+
+    `views` maps a chunk's number to its records, as a memoryview of 64-bit words; the recorder reads it directly.
+    """
+
+    __slots__ = ("_base", "_directory", "_groups", "_last", "_numbers", "views")
+
+    def __init__(self, directory: str, base: int) -> None:
+        self._directory = directory
+        self._base = base
+        self._groups: dict[int, memoryview] = {}
+        self._numbers = count()
+        self._last: memoryview | None = None
+        self.views: dict[int, memoryview] = {}
+
+    def grow(self, chunk: int, now_ns: int) -> memoryview:
+        """Map the segment that holds *chunk* and return the chunk's words.
+
+        Two threads may grow at once: both make a segment, the first to install it wins and the other unlinks its own.
+        Raises OSError or ValueError (no space, no memory, no descriptor, no directory), having changed nothing.
+        """
+        group, first, chunks = group_of(chunk)
+        made, path = self._create(first, chunks, now_ns)
+        words = self._groups.setdefault(group, made)
+        if words is not made:
+            _unlink(path)
+        for number in range(chunks):
+            start = (RECORD_SIZE + number * CHUNK_SLOTS * RECORD_SIZE) >> 3
+            view = words[start : start + (CHUNK_SLOTS * RECORD_SIZE >> 3)]
+            self.views.setdefault(first + number, view)
+        self._last = words
+        return self.views[chunk]
+
+    def _create(self, first: int, chunks: int, now_ns: int) -> tuple[memoryview, str]:
+        size = RECORD_SIZE + chunks * CHUNK_SLOTS * RECORD_SIZE
+        _check_file_size(size)
+        path = f"{self._directory}/{spans_name(self._base, next(self._numbers))}"
+        descriptor = _open(path, _CREATE, 0o600)
+        try:
+            _fchmod(descriptor, 0o600)
+            _posix_fallocate(descriptor, 0, size)
+            mapping = _map(descriptor, size)
+        except BaseException:
+            _unlink(path)
+            raise
+        finally:
+            _close(descriptor)
+        words = memoryview(mapping).cast("Q")
+        _KEPT.append(words)
+        slots = (first << CHUNK_BITS, chunks << CHUNK_BITS)
+        fields = (VERSION << 32 | RECORD_SIZE, self._base, *slots, _getpid(), 0, now_ns)
+        HEADER.pack_into(mapping, 0, 0, *fields)
+        words[0] = MAGIC  # last: a reader that sees it sees the rest
+        return words, path
+
+    def drop(self, calls: int) -> bool:
+        """Add *calls* to the count of calls that were not recorded; say whether there was a segment to keep it."""
+        if self._last is None:
+            return False
+        self._last[DROPPED] += calls
+        return True
+
+
+class Events:
+    """The event file of one process image; every append opens and closes it, so that no descriptor stays open."""
+
+    __slots__ = ("_base", "_directory", "_number")
+
+    def __init__(self, directory: str, base: int) -> None:
+        self._directory = directory
+        self._base = base
+        self._number = 0
+
+    def append(self, frame: bytes) -> None:
+        """Append *frame* by one write. Raises OSError if it could not be written whole."""
+        path = f"{self._directory}/{events_name(self._base, self._number)}"
+        descriptor = _open(path, _APPEND, 0o600)
+        try:
+            size = _fstat(descriptor).st_size
+            if size == 0:
+                _fchmod(descriptor, 0o600)
+            _check_file_size(size + len(frame))
+            written = _write(descriptor, frame)
+        finally:
+            _close(descriptor)
+        if written != len(frame):
+            self._number += 1  # what follows a torn frame could not be read
+            raise OSError(28, f"only {written} of {len(frame)} bytes of an event were written")

@@ -1,0 +1,315 @@
+"""Puts our `with` around bodies: source in, code object out, with placeholders where the recorder's objects belong.
+
+    def load(path):                 def load(path):
+        '''Doc.'''                      '''Doc.'''
+        return parse(path)     →        with <site>:
+                                            return parse(path)
+
+`<site>` is a constant of the code object, found under no name; `install` puts it where the transform left a
+placeholder, so that transformed code can be kept on disk. The `with` has no location (line -1): CPython's compiler then
+gives each way out of the body the line of what precedes it, and codeobjects.set_line does the same for the way in.
+
+A generator's span is current only while its frame runs, so each of its yields tells the recorder:
+
+    yield x      →      <resume>()(yield <suspend>(x))
+
+where `<resume>()` is evaluated first and leaves the running activation on the frame's own stack until the frame goes on.
+Works on the syntax tree that `compile` returns, through `_ast`: importing `ast` costs 11 ms on 3.12.
+Called by hook.py and mainmodule.py on a cache miss; raises whatever the compiler raises, and the caller steps aside.
+"""
+
+import _ast
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any, NamedTuple
+
+from rheostat.codeobjects import first_line_after, set_line, with_entrance
+from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, IMPORT
+
+VERSION = 1  # part of the cache's key
+
+MARK = "\0rheostat"
+# What a placeholder (MARK, what, index) stands for.
+SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
+
+_NOWHERE = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
+_OBSERVED_DUNDERS = frozenset(
+    "__init__ __call__ __enter__ __exit__ __aenter__ __aexit__".split()
+)
+_FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
+_JIT = frozenset(
+    "jit njit vectorize guvectorize cfunc stencil jit_class jitclass torch.compile jax.jit ray.remote "
+    "torch.jit.script tf.function triton.jit cuda.jit numba.jit numba.njit cython.cfunc cython.ccall".split()
+)
+_MAX_LEFT_ALONE = 20  # functions of one module that do not compile with our `with` before the module is left alone
+
+
+class Function(NamedTuple):
+    """A function that was given a site; the position in the list is the index of its placeholder."""
+
+    kind: int  # of rheostat.spool.layout
+    name: str  # qualified, with the module, dots throughout
+    line: int
+
+
+class Transformed(NamedTuple):
+    """A module's code with placeholders, and what is to be said about its functions."""
+
+    code: CodeType
+    functions: list[Function]
+    skipped: list[tuple[str, str]]  # (qualified name, reason)
+
+
+def transform(
+    source: bytes, path: str, module: str, wants: Callable[[str], str | None], body: int | None
+) -> Transformed:
+    """Return the code of *source* with a `with` in the body of each function that *wants* (name → None or a reason).
+
+    *module* is the name that the functions' names begin with; *body* is MODULE_SITE, MAIN_SITE or None: what goes around
+    the module's own body. Raises SyntaxError, ValueError, RecursionError or MemoryError as `compile` does.
+    """
+    alone: dict[int, str] = {}
+    while True:
+        tree = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        rewrite = _Rewrite(module, wants, alone)
+        rewrite.module(tree, body)
+        try:
+            code = compile(tree, path, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            line = rewrite.function_around(error.lineno or 0)
+            if line is None or line in alone or len(alone) >= _MAX_LEFT_ALONE:
+                raise
+            alone[line] = f"does not compile transformed: {error.msg}"
+            continue
+        return Transformed(_settle_lines(code), rewrite.functions, rewrite.skipped)
+
+
+def _settle_lines(code: CodeType) -> CodeType:
+    """Give the instructions that enter a `with` of ours their line, in *code* and all code within it."""
+    constants = tuple(_settle_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    code = code.replace(co_consts=constants)
+    entries = [
+        index
+        for index, constant in enumerate(constants)
+        if is_placeholder(constant) and constant[1] not in (SUSPEND, RESUME)
+    ]
+    if not entries:
+        return code
+    start, stop = with_entrance(code, entries[0])
+    return set_line(code, start, stop, first_line_after(code, stop))
+
+
+def is_placeholder(constant: object) -> bool:
+    """Say whether *constant* is one of our placeholders."""
+    return type(constant) is tuple and len(constant) == 3 and constant[0] == MARK
+
+
+def install(code: CodeType, make: Callable[[int, int], object]) -> CodeType:
+    """Return *code* with each placeholder replaced by *make*(what, index), in all code within it."""
+    constants, changed = [], False
+    for constant in code.co_consts:
+        kind = type(constant)
+        if kind is CodeType:
+            constant = install(constant, make)
+            changed = True
+        elif kind is tuple and is_placeholder(constant):
+            constant = make(constant[1], constant[2])
+            changed = True
+        constants.append(constant)
+    return code.replace(co_consts=tuple(constants)) if changed else code
+
+
+class _Scope(NamedTuple):
+    """Where a statement stands: the dotted name so far, and whether that is a module, class or function."""
+
+    name: str
+    kind: str
+
+
+class _Rewrite:
+    """One pass over the statements of a module. Expressions are entered only in generators, for their yields."""
+
+    def __init__(
+        self, module: str, wants: Callable[[str], str | None], alone: dict[int, str]
+    ) -> None:
+        self._module = module
+        self._wants = wants
+        self._alone = alone
+        self._extents: list[tuple[int, int]] = []
+        self.functions: list[Function] = []
+        self.skipped: list[tuple[str, str]] = []
+
+    def module(self, tree: Any, body: int | None) -> None:
+        self._statements(tree.body, _Scope(self._module, "module"))
+        if body is None:
+            return
+        start = 1 if _has_docstring(tree.body) else 0
+        while start < len(tree.body) and _is_future_import(tree.body[start]):
+            start += 1
+        if tree.body[start:]:
+            index = len(self.functions)
+            if body == MODULE_SITE:
+                self.functions.append(Function(IMPORT, self._module, 1))
+            tree.body[start:] = [_with(_placeholder(body, index), tree.body[start:])]
+
+    def function_around(self, line: int) -> int | None:
+        """Return the first line of the innermost function with a site that holds *line*."""
+        around = [first for first, last in self._extents if first <= line <= last]
+        return max(around, default=None)
+
+    def _statements(self, body: list[Any], scope: _Scope) -> None:
+        """Visit *body* and all blocks within it, without recursion but for new scopes."""
+        pending = [body]
+        while pending:
+            for node in pending.pop():
+                if isinstance(node, _FUNCTIONS):
+                    self._function(node, scope)
+                elif isinstance(node, _ast.ClassDef):
+                    self._statements(node.body, _Scope(f"{scope.name}.{node.name}", "class"))
+                else:
+                    pending.extend(_blocks(node))
+
+    def _function(self, node: Any, scope: _Scope) -> None:
+        name = f"{scope.name}.{node.name}"
+        reason = self._alone.get(node.lineno) or _reason_to_skip(node, scope) or self._wants(name)
+        if reason == "jit":
+            self.skipped.append((name, "compiled by a decorator"))
+            return  # what is inside is compiled as well
+        self._statements(node.body, _Scope(name, "function"))
+        if reason is not None:
+            self.skipped.append((name, reason))
+            return
+        self._extents.append((node.lineno, node.end_lineno))
+        self._wrap(node, name)
+
+    def _wrap(self, node: Any, name: str) -> None:
+        start = 1 if _has_docstring(node.body) else 0
+        body = node.body[start:] or [_ast.Pass(**_where(node.body[-1]))]
+        index, yields = len(self.functions), _Yields(len(self.functions))
+        yields.statements(body)
+        asynchronous = isinstance(node, _ast.AsyncFunctionDef)
+        if yields.found:
+            kind, what = ASYNC_GENERATOR if asynchronous else GENERATOR, GENERATOR_SITE
+        else:
+            kind, what = (COROUTINE, CALL_SITE) if asynchronous else (FUNCTION, SITE)
+        item = _placeholder(what, index)
+        node.body[start:] = [_with(item if what == SITE else _call(item), body)]
+        self.functions.append(Function(kind, name, node.lineno))
+
+
+class _Yields:
+    """Rewrites the yields of one function's own frame, wherever they stand in its expressions."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self.found = False
+
+    def statements(self, body: list[Any]) -> None:
+        for node in body:
+            self._node(node)
+
+    def _node(self, node: Any) -> None:
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if isinstance(value, list):
+                value[:] = [self._child(node, field, item) for item in value]
+            elif isinstance(value, _ast.AST):
+                setattr(node, field, self._child(node, field, value))
+
+    def _child(self, parent: Any, field: str, child: Any) -> Any:
+        if not isinstance(child, _ast.AST):
+            return child
+        own_frame = not (
+            isinstance(parent, (*_FUNCTIONS, _ast.ClassDef, _ast.Lambda)) and field == "body"
+        )
+        if own_frame:
+            self._node(child)
+            if isinstance(child, (_ast.Yield, _ast.YieldFrom)):
+                return self._rewritten(child)
+        return child
+
+    def _rewritten(self, node: Any) -> Any:
+        self.found = True
+        what = 0 if isinstance(node, _ast.Yield) else 1
+        value = node.value or _ast.Constant(value=None, **_where(node))
+        node.value = _call(_placeholder(SUSPEND, self._index * 2 + what), value)
+        return _call(_call(_placeholder(RESUME, self._index)), node)
+
+
+def _has_docstring(body: list[Any]) -> bool:
+    first = body[0] if body else None
+    return (
+        isinstance(first, _ast.Expr)
+        and isinstance(first.value, _ast.Constant)
+        and isinstance(first.value.value, str)
+    )
+
+
+def _is_future_import(node: Any) -> bool:
+    return isinstance(node, _ast.ImportFrom) and node.module == "__future__" and node.level == 0
+
+
+def _blocks(node: Any) -> Iterator[list[Any]]:
+    """Yield the statement lists of a compound statement."""
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(node, field, None)
+        if isinstance(block, list):
+            yield block
+    for field in ("handlers", "cases"):
+        for part in getattr(node, field, ()):
+            yield part.body
+
+
+def _reason_to_skip(node: Any, scope: _Scope) -> str | None:
+    """Return why a function is not observed by default, whatever it is called; None if it is."""
+    name = node.name
+    if name.startswith("__") and name.endswith("__") and name not in _OBSERVED_DUNDERS:
+        return "special method"
+    decorators = [_dotted(decorator) for decorator in node.decorator_list]
+    if any(d in _JIT or d.split(".")[0] == "numba" for d in decorators):
+        return "jit"
+    if any(d.split(".")[-1] == "overload" for d in decorators):
+        return "overload: never called"
+    lines = node.body[1:] if _has_docstring(node.body) else node.body
+    accessor = scope.kind == "class" and any(
+        d.split(".")[-1] in ("property", "cached_property", "setter", "getter", "deleter")
+        for d in decorators
+    )
+    if accessor and (not lines or lines[-1].end_lineno == lines[0].lineno):
+        return "property of one line"
+    return None
+
+
+def _dotted(node: Any) -> str:
+    """Return the dotted name of a decorator, called or not; empty if it is another expression."""
+    if isinstance(node, _ast.Call):
+        node = node.func
+    parts = []
+    while isinstance(node, _ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, _ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def _where(node: Any) -> dict[str, int]:
+    names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
+    return {name: getattr(node, name) for name in names}
+
+
+def _placeholder(what: int, index: int) -> Any:
+    return _ast.Constant(value=(MARK, what, index), **_NOWHERE)
+
+
+def _call(function: Any, *arguments: Any) -> Any:
+    """Return a call of a placeholder. Behind a condition that is always true, since CPython warns of calls of constants."""
+    if isinstance(function, _ast.Constant):
+        true = _ast.Constant(value=True, **_NOWHERE)
+        none = _ast.Constant(value=None, **_NOWHERE)
+        function = _ast.IfExp(test=true, body=function, orelse=none, **_NOWHERE)
+    return _ast.Call(func=function, args=list(arguments), keywords=[], **_NOWHERE)
+
+
+def _with(item: Any, body: list[Any]) -> Any:
+    return _ast.With(items=[_ast.withitem(context_expr=item)], body=body, **_NOWHERE)

@@ -174,9 +174,17 @@ def _exception_varint(number: int, mark: int) -> bytes:
     return bytes(digits)
 
 
-def seal(code: CodeType) -> CodeType:
-    """Return *code* with the first entry of its exception table stretched to the first instruction."""
+def seal_all(code: CodeType) -> CodeType:
+    """Return *code* with every function in it sealed whose body is one `try`."""
+    constants = tuple(seal_all(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return _seal(code.replace(co_consts=constants))
+
+
+def _seal(code: CodeType) -> CodeType:
+    """Return *code* with the first entry of its exception table stretched to the start, if it starts right behind it."""
     table = code.co_exceptiontable
+    if not table:
+        return code
     values, at = [], 0
     for _ in range(4):  # start, length, target, depth and lasti
         value = table[at] & 63
@@ -186,6 +194,8 @@ def seal(code: CodeType) -> CodeType:
         at += 1
         values.append(value)
     start, length, target, depth = values
+    if start > 2 or depth > 1:  # RESUME, NOP, and an empty stack
+        return code
     entry = _exception_varint(0, 128) + _exception_varint(start + length, 0)
     entry += _exception_varint(target, 0) + _exception_varint(depth, 0)
     return code.replace(co_exceptiontable=entry + table[at:])

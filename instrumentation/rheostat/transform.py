@@ -6,7 +6,7 @@
                                             return parse(path)
 
 `<site>` is a constant of the code object, found under no name; `install` puts it where the transform left a
-placeholder, so that transformed code can be kept on disk. The `with` has no location (line -1): CPython's compiler then
+placeholder (placeholders.py), so that transformed code can be kept on disk. The `with` has no location (line -1): CPython's compiler then
 gives each way out of the body the line of what precedes it, and codeobjects.set_line does the same for the way in.
 
 A generator's span is current only while its frame runs, so each of its yields tells the recorder:
@@ -19,18 +19,26 @@ Called by hook.py and mainmodule.py on a cache miss; raises whatever the compile
 """
 
 import _ast
+import _warnings
+import sys
 from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
 from rheostat.codeobjects import first_line_after, set_line, with_entrance
+from rheostat.placeholders import (
+    CALL_SITE,
+    GENERATOR_SITE,
+    MARK,
+    MODULE_SITE,
+    RESUME,
+    SITE,
+    SUBMIT,
+    SUSPEND,
+    TASK,
+    is_placeholder,
+)
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, IMPORT
-
-VERSION = 1  # part of the cache's key
-
-MARK = "\0rheostat"
-# What a placeholder (MARK, what, index) stands for.
-SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
 
 _NOWHERE = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
 _OBSERVED_DUNDERS = frozenset(
@@ -60,6 +68,21 @@ class Transformed(NamedTuple):
     skipped: list[tuple[str, str]]  # (qualified name, reason)
 
 
+def transform_pool(source: bytes, path: str) -> CodeType:
+    """Return the code of `concurrent.futures.thread`, told of who submits a task and when it runs (threads.py).
+
+    Raises LookupError if there is no `_WorkItem` as we know it, and what `compile` raises.
+    """
+    tree = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    classes = [node for node in tree.body if getattr(node, "name", "") == "_WorkItem"]
+    methods = {node.name: node for node in classes[0].body if isinstance(node, _FUNCTIONS)}
+    for name, what in (("__init__", SUBMIT), ("run", TASK)):
+        method = methods[name]
+        item = _ast.Name(id=method.args.args[0].arg, ctx=_ast.Load(), **_NOWHERE)
+        method.body = [_with(_call(_placeholder(what, 0), item), method.body)]
+    return _settle_lines(compile(tree, path, "exec", dont_inherit=True))
+
+
 def transform(
     source: bytes, path: str, module: str, wants: Callable[[str], str | None], body: int | None
 ) -> Transformed:
@@ -84,6 +107,36 @@ def transform(
         return Transformed(_settle_lines(code), rewrite.functions, rewrite.skipped)
 
 
+class Warnings:
+    """Within it, warnings are what *action* says; the program's filters are back behind it."""
+
+    def __init__(self, action: str) -> None:
+        module: Any = sys.modules.get("warnings", _warnings)
+        self._filters: list[Any] = module.filters
+        self._filter = (action, None, Warning, None, 0)
+
+    def __enter__(self) -> None:
+        self._filters.insert(0, self._filter)
+        _filters_mutated()
+
+    def __exit__(self, *failure: object) -> None:
+        self._filters.remove(self._filter)
+        _filters_mutated()
+
+
+_filters_mutated: Any = getattr(_warnings, "_filters_mutated")  # noqa: B009
+
+
+def warns(source: bytes, path: str) -> bool:
+    """Say whether the compiler warns of *source*: the program must see it do so at each start, as without us."""
+    with Warnings("error"):
+        try:
+            compile(source, path, "exec", dont_inherit=True)
+        except (SyntaxError, Warning):
+            return True
+    return False
+
+
 def _settle_lines(code: CodeType) -> CodeType:
     """Give the instructions that enter a `with` of ours their line, in *code* and all code within it."""
     constants = tuple(_settle_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
@@ -97,26 +150,6 @@ def _settle_lines(code: CodeType) -> CodeType:
         return code
     start, stop = with_entrance(code, entries[0])
     return set_line(code, start, stop, first_line_after(code, stop))
-
-
-def is_placeholder(constant: object) -> bool:
-    """Say whether *constant* is one of our placeholders."""
-    return type(constant) is tuple and len(constant) == 3 and constant[0] == MARK
-
-
-def install(code: CodeType, make: Callable[[int, int], object]) -> CodeType:
-    """Return *code* with each placeholder replaced by *make*(what, index), in all code within it."""
-    constants, changed = [], False
-    for constant in code.co_consts:
-        kind = type(constant)
-        if kind is CodeType:
-            constant = install(constant, make)
-            changed = True
-        elif kind is tuple and is_placeholder(constant):
-            constant = make(constant[1], constant[2])
-            changed = True
-        constants.append(constant)
-    return code.replace(co_consts=tuple(constants)) if changed else code
 
 
 class _Scope(NamedTuple):

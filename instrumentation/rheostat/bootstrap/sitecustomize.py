@@ -1,0 +1,161 @@
+"""The first code of ours in an observed interpreter: `site` imports it, for PYTHONPATH begins with this directory.
+
+It takes the directory off `sys.path` again, starts the recorder, and then imports the user's own `sitecustomize`, whose
+absence or errors reach `site` as they would without us. Nothing here prints, and nothing of ours escapes.
+Runs in any interpreter that inherits the variable, so the syntax is that of old Pythons.
+
+The recorder's modules are compiled once, their methods sealed (rheostat/codeobjects.py), and kept together in one file of
+the cache directory: one read instead of fifteen searches, whether or not the interpreter may write `__pycache__`. They
+are put into `sys.modules` under their own names; what else of the package is wanted later is found through its
+`__path__`. Their code carries file names such as `<rheostat recorder>`: no source file, so coverage and debuggers leave
+it alone, and a traceback tells whether an exception is ours (rheostat/recorder.py, is_ours).
+"""
+
+import os
+import sys
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_START_PATH = (  # in an order in which each finds what it imports; packages end in a slash
+    "/ settings codeobjects placeholders spool/ spool/layout spool/events spool/segment recorder errors image selection "
+    "cache threads modules hook mainmodule startup"
+).split()
+_SEALED = ("recorder", "threads")
+
+
+def _start(run):
+    if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
+        return  # the program runs with the rights of another user: leave it alone
+    if os.stat(run).st_uid != os.geteuid():
+        return
+    if not _is_supported():
+        version = "%s %s" % (sys.implementation.name, sys.version.split()[0])
+        _tell(run, 6, ("process", "process %d" % os.getpid(), version + " is not supported"))
+        return
+    with open(run + "/settings", "rb", buffering=0) as file:
+        data = file.read()
+    cache = [line[16:] for line in data.decode("utf-8", "surrogateescape").split("\n")
+             if line.startswith("cache_directory=")]
+    for name, code in _compiled(cache[0] if cache else ""):
+        _load(name, code)
+    settings = sys.modules["rheostat.settings"].read_settings(data)
+    sys.modules["rheostat.startup"].start(run, settings)
+
+
+def _is_supported():
+    free_threaded = "t" in getattr(sys, "abiflags", "")
+    version = sys.version_info[:2]
+    return sys.implementation.name == "cpython" and (3, 11) <= version <= (3, 13) and not free_threaded
+
+
+def _file(name):
+    return _PACKAGE + "/" + name + ("__init__.py" if name.endswith("/") else ".py")
+
+
+def _compiled(cache):
+    """Return [(name, code)] of the start-up path, from the cache if it is current."""
+    import marshal
+    from _frozen_importlib_external import MAGIC_NUMBER
+
+    stamps = []
+    for name in _START_PATH:
+        status = os.stat(_file(name))
+        stamps.append((name, status.st_mtime_ns, status.st_size))
+    key = repr((_PACKAGE, MAGIC_NUMBER, sys.flags.optimize, stamps))
+    path = "%s/bootstrap-%s-%d" % (cache, sys.implementation.cache_tag, sys.flags.optimize)
+    try:
+        owner = os.stat(cache)
+        if owner.st_uid == os.geteuid() and not owner.st_mode & 0o022:
+            with open(path, "rb", buffering=0) as file:
+                kept = marshal.loads(file.read())
+            if kept[0] == key:
+                return kept[1]
+    except (OSError, EOFError, ValueError, TypeError, LookupError):
+        pass  # as good as none
+    modules = _compile()
+    _keep(cache, path, marshal.dumps((key, modules)))
+    return modules
+
+
+def _compile():
+    """Compile and seal the start-up path."""
+    modules, seal = [], None
+    for name in _START_PATH:
+        with open(_file(name), "rb", buffering=0) as file:
+            source = file.read()
+        code = compile(source, "<rheostat %s>" % (name.strip("/") or "rheostat"), "exec", dont_inherit=True)
+        if name == "codeobjects":
+            namespace = {"__name__": "rheostat.codeobjects"}
+            exec(code, namespace)
+            seal = namespace["seal_all"]
+        if name in _SEALED:
+            code = seal(code)
+        modules.append((name, code))
+    return modules
+
+
+def _keep(cache, path, data):
+    beside = "%s.%d" % (path, os.getpid())
+    try:
+        os.makedirs(cache, 0o700, exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            whole = os.write(descriptor, data) == len(data)
+        finally:
+            os.close(descriptor)
+        os.replace(beside, path) if whole else os.unlink(beside)
+    except OSError:
+        pass  # the next start compiles again
+
+
+def _load(name, code):
+    """Execute one module of the package and put it where an import would."""
+    parent, _, last = ("rheostat/" + name).rstrip("/").replace("/", ".").rpartition(".")
+    full = parent + "." + last if parent else last
+    module = type(sys)(full)
+    module.__file__ = _file(name)
+    module.__package__ = full if name.endswith("/") else parent
+    if name.endswith("/"):
+        module.__path__ = [_PACKAGE + "/" + name.rstrip("/") if name != "/" else _PACKAGE]
+    sys.modules[full] = module
+    exec(code, module.__dict__)
+    if parent:
+        setattr(sys.modules[parent], last, module)
+
+
+def _fail(run, error):
+    """Leave the reason in the spool; without it, the program runs as it would without us."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rheostat"]:
+        if "rheostat.image" not in sys.modules or sys.modules["rheostat.image"].current() is None:
+            del sys.modules[name]
+    _tell(run, 7, ("error", "process %d is not observed: %s: %s" % (os.getpid(), type(error).__name__, error)))
+
+
+def _tell(run, kind, texts):
+    """Write one frame of the spool's events (rheostat/spool/events.py), in any Python."""
+    import struct
+
+    data = [text.encode("utf-8", "replace") for text in texts]
+    body = b"".join(struct.pack("<cI", b"s", len(text)) + text for text in data)
+    frame = struct.pack("<IB", len(body) + 1, kind) + body
+    name = "%016x-0.events" % (int.from_bytes(os.urandom(8), "little") >> 2)
+    try:
+        descriptor = os.open(run + "/spool/" + name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, frame)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass  # there is nowhere left to say it
+
+
+_here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if entry != _here]
+sys.path_importer_cache.pop(_here, None)
+_run = os.environ.get("RHEOSTAT_RUN", "")
+if _run and os.environ.get("RHEOSTAT_DISABLED", "").lower() != "true":
+    try:
+        _start(_run)
+    except Exception as _error:
+        _fail(_run, _error)
+sys.modules.pop("sitecustomize", None)
+import sitecustomize  # noqa: E402, F401  # the user's own; its absence is for `site` to see

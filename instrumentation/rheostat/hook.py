@@ -1,0 +1,156 @@
+"""The import hook: project modules get their sites when they are imported; nothing of it can be seen in `sys`.
+
+`SourceLoader.get_code` is replaced, which importlib calls for every module that is found as a source file; loaders,
+specs, finders and `sys.meta_path` stay as they are. A loader of another class has its own idea of the code (pytest's
+assertion rewriting, beartype, zipped eggs), so only `SourceFileLoader` itself and `zipimporter` are followed.
+
+Whatever fails here, the original `get_code` runs as if we were not there. Our function carries importlib's own file
+name, so that CPython removes its frame from tracebacks together with importlib's.
+"""
+
+import sys
+from _frozen_importlib_external import SourceFileLoader, SourceLoader
+from _functools import partial
+from types import CodeType
+from typing import Any
+
+from rheostat import threads
+from rheostat.image import current
+from rheostat.modules import Modules
+from rheostat.placeholders import MAIN_SITE, MODULE_SITE
+from rheostat.recorder import report
+from rheostat.selection import STANDARD_LIBRARY
+
+_plain_get_code = SourceLoader.get_code
+_modules: Modules
+_libraries: set[str] = set()
+
+
+def install(modules: Modules) -> None:
+    """Observe what is imported from here on."""
+    global _modules
+    _modules = modules
+    own_name = _plain_get_code.__code__.co_filename
+    _get_code.__code__ = _get_code.__code__.replace(co_filename=own_name)
+    SourceLoader.get_code = _get_code
+    zipimport = sys.modules.get("zipimport")
+    if zipimport is not None:
+        _follow_zip(zipimport.zipimporter)
+
+
+def _get_code(self: Any, fullname: str) -> CodeType | None:
+    code = _observed(self, fullname)
+    return _plain_get_code(self, fullname) if code is None else code
+
+
+def _follow_zip(importer: Any) -> None:
+    plain = importer.get_code
+
+    def get_code(self: Any, fullname: str) -> CodeType | None:
+        code = _observed_in_zip(self, fullname, partial(plain, self, fullname))
+        return plain(self, fullname) if code is None else code
+
+    get_code.__code__ = get_code.__code__.replace(co_filename=plain.__code__.co_filename)
+    importer.get_code = get_code
+
+
+def _observed(loader: Any, fullname: str) -> CodeType | None:
+    """Return the observed code of the module *fullname*; None: let the original do it. Never raises."""
+    try:
+        path = loader.path
+        if type(loader) is not SourceFileLoader:
+            return _left_alone(path, fullname, f"its loader is {type(loader).__qualname__}")
+        if fullname == "threading":
+            threads.before_threading()
+            return None
+        if fullname == "concurrent.futures.thread":
+            return _modules.observe_pool(loader.get_data(path), path)
+        reason = _modules.selection.reason_against(path, fullname)
+        if reason is not None:
+            return _left_alone(path, fullname, reason)
+        plain = partial(_plain_get_code, loader, fullname)
+        source = loader.get_data(path)
+        return _modules.observe(source, path, _name(fullname), _body(fullname), plain)
+    except Exception as error:
+        report(error)
+        return None
+
+
+def _observed_in_zip(loader: Any, fullname: str, plain: Any) -> CodeType | None:
+    """As `_observed`, for a module in a zip archive."""
+    try:
+        path = loader.get_filename(fullname)
+        reason = _modules.selection.reason_against(path, fullname)
+        if reason is not None and fullname != "__main__":
+            return _left_alone(path, fullname, reason)
+        source = loader.get_source(fullname)
+        if source is None:
+            return _left_alone(path, fullname, "no source")
+        data = source.encode("utf-8")
+        return _modules.observe(data, path, _name(fullname), _body(fullname), plain)
+    except Exception as error:
+        report(error)
+        return None
+
+
+def _left_alone(path: str, fullname: str, reason: str) -> None:
+    """Say that a module is not instrumented: its package once if it is a library, nothing for the standard library."""
+    image = current()
+    if image is None or reason in ("standard library", "Rheostat itself"):
+        return
+    if _modules.selection.reason_not_own(path) is None:
+        image.skipped("module", fullname, reason)
+        return
+    package = fullname.partition(".")[0]
+    if reason != "not in the project" or not path.startswith(STANDARD_LIBRARY):
+        if package not in _libraries:
+            _libraries.add(package)
+            image.skipped("library", package, reason)
+
+
+def _name(fullname: str) -> str:
+    """Return the name that the functions of *fullname* begin with: a directory's or archive's for its `__main__`."""
+    return program_name() if fullname == "__main__" else fullname
+
+
+def _body(fullname: str) -> int:
+    """Return what goes around the module's body: it is the program's own `__main__`, or an import."""
+    if fullname == "__main__":
+        return MAIN_SITE
+    if sys.argv[:1] == ["-m"]:  # only while `-m` looks for its module, and imports the packages above it
+        target = module_argument(sys.orig_argv)
+        if fullname in (target, f"{target}.__main__"):
+            return MAIN_SITE
+    return MODULE_SITE
+
+
+def module_argument(command: list[str]) -> str | None:
+    """Return the module that `-m` names in an interpreter's *command* line, None without `-m`."""
+    arguments = iter(command[1:])
+    for argument in arguments:
+        if argument[:1] != "-" or argument in ("-", "--"):
+            return None
+        if argument.startswith("--"):
+            continue
+        for position, option in enumerate(argument[1:], 2):
+            if option == "m":
+                return argument[position:] or next(arguments, None)
+            if option == "c":
+                return None
+            if option in "WX":
+                if not argument[position:]:
+                    next(arguments, None)
+                break
+    return None
+
+
+def program_name() -> str:
+    """Return what `__main__` is called: the stem of the script, directory or archive, or `-m`'s module."""
+    first = sys.argv[0] if sys.argv else ""
+    if first == "-m":
+        return module_argument(sys.orig_argv) or "-m"
+    if first in ("", "-", "-c"):
+        return first or "-"
+    name = first.rstrip("/").rpartition("/")[2]
+    stem = name.rpartition(".")[0]
+    return stem or name

@@ -1,0 +1,245 @@
+"""A process image: opens the spool for this interpreter, keeps it open through forks, and says what was lost.
+
+Called by startup.py once, and by the fork hook in each forked child; the recorder calls back for what is not hot: a new
+chunk of slots, a thread seen for the first time, an exception, a failure of ours.
+
+Growing fails where the program's own surroundings are exhausted (disk, memory, descriptors, limits, a directory that is
+gone). Then calls are counted and not recorded, and it is tried again after a tenth of a second.
+"""
+
+import os
+import sys
+from _thread import get_ident, get_native_id
+from time import monotonic_ns, time_ns
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rheostat import recorder
+from rheostat.errors import Describer, type_name
+from rheostat.spool.events import (
+    EXEC,
+    LOSS,
+    MODULE,
+    NOTE,
+    PROCESS,
+    RESUME,
+    SKIPPED,
+    THREAD,
+    Field,
+    encode,
+)
+from rheostat.spool.layout import CHUNK_SLOTS
+from rheostat.spool.segment import Events, Segments
+
+FORMAT = 1
+_RETRY_NS = 100_000_000
+_MAX_NOTES = 50
+
+_getpid, _getppid, _getcwd, _urandom = os.getpid, os.getppid, os.getcwd, os.urandom
+_fsdecode, _modules = os.fsdecode, sys.modules
+
+
+Listing = tuple[int, bytes, int]  # first site, encoded names, number of sites
+
+
+class Program(NamedTuple):
+    """What stays the same over the forks of one program."""
+
+    spool: str  # directory
+    name: str  # stem of the script, module, or program
+    max_spans: int  # 0 = no limit
+
+
+def _new_base() -> int:
+    """Return a random base: below 2**62, so that base + slot never leaves a signed 64-bit integer."""
+    return int.from_bytes(_urandom(8), "little") >> 2 | 1 << 61
+
+
+class Image:
+    """One interpreter between an exec or fork and its end, as the spool knows it."""
+
+    def __init__(
+        self,
+        program: Program,
+        generation: int,
+        parent: tuple[int, int],
+        listings: list[Listing],
+    ) -> None:
+        self.base = _new_base()
+        self.generation = generation
+        self._program = program
+        self._segments = Segments(program.spool, self.base)
+        self._events = Events(program.spool, self.base)
+        self._describer = Describer(self.append)
+        self._threads: dict[int, str] = {}
+        self._listings = listings
+        self._untold = bool(listings)  # a forked child's: told once it records
+        self._next_site = 1 + sum(functions for _, _, functions in listings)
+        self._lost = self._notes = self._retry_ns = 0
+        self._losing = ""
+        self._start(parent)
+
+    def _start(self, parent: tuple[int, int]) -> None:
+        fields: list[Field] = [FORMAT, self.base, _getpid(), _getppid(), self.generation]
+        fields += [time_ns(), monotonic_ns(), sys.version.split()[0], sys.executable or ""]
+        fields += [_working_directory(), *parent, self._program.name, "", get_ident()]
+        arguments = [str(argument) for argument in sys.orig_argv]
+        fields += [get_native_id(), len(arguments), *arguments]
+        self._events.append(encode(PROCESS, *fields))
+        self._threads[get_ident()] = "MainThread"
+
+    def record(self) -> None:
+        """Make the recorder write into this image from here on."""
+        recorder.open_image(
+            self._segments.views, self.find_words, self.introduce, self.describe, self.report
+        )
+
+    def heritage(self, slot: int) -> tuple[Program, int, tuple[int, int], list[Listing]]:
+        """Return what the image of a child needs that was forked while the span in *slot* was current."""
+        return self._program, self.generation + 1, (self.base, slot), self._listings
+
+    def release(self) -> None:
+        """In a forked child: give up the parent's chunks, so that nothing can write into them."""
+        for view in list(self._segments.views.values()):
+            view.release()
+
+    def append(self, frame: bytes) -> None:
+        """Append *frame* to the events; if it cannot be written, it is lost and that is said as soon as it can be."""
+        try:
+            self._events.append(frame)
+        except OSError as error:
+            self._lose(f"an event could not be written: {error.strerror}")
+
+    def find_words(self, slot: int) -> Any:
+        """Return the words of the chunk that holds *slot*, or None: leave the call unrecorded, it is counted here."""
+        if self._untold:
+            self._untold = False
+            self.append(b"".join(encode(MODULE, *listing[:2]) for listing in self._listings))
+        now = monotonic_ns()
+        chunk = slot // CHUNK_SLOTS
+        limit = self._program.max_spans
+        if limit and chunk * CHUNK_SLOTS >= limit:
+            self._lose("--max-spans is reached")
+        elif now >= self._retry_ns:
+            try:
+                words = self._segments.grow(chunk, now)
+            except (OSError, ValueError, MemoryError) as error:
+                self._retry_ns = now + _RETRY_NS
+                self._lose(getattr(error, "strerror", None) or str(error) or type_name(type(error)))
+            else:
+                self._resume()
+                return words
+        self._lost += 1
+        if self._segments.drop(self._lost):
+            self._lost = 0
+        return None
+
+    def _lose(self, reason: str) -> None:
+        """Say once that recording stopped, and why."""
+        if self._losing == reason:
+            return
+        try:
+            self._events.append(encode(LOSS, monotonic_ns(), reason))
+            self._losing = reason
+        except OSError:  # the same full disk: said when there is room for it
+            return
+
+    def _resume(self) -> None:
+        if self._lost:
+            self._segments.drop(self._lost)
+            self._lost = 0
+        if self._losing:
+            self.append(encode(RESUME, monotonic_ns()))
+            self._losing = ""
+
+    def introduce(self, thread: int) -> None:
+        """Tell the name of *thread*, the calling one, unless it is known: idents are used again for other threads."""
+        threading = _modules.get("threading")
+        known = getattr(threading, "_active", {}).get(thread)
+        name = getattr(known, "_name", "")
+        name = name if isinstance(name, str) else ""
+        if self._threads.get(thread) != name:
+            self._threads[thread] = name
+            self.append(encode(THREAD, thread, get_native_id(), name, monotonic_ns()))
+
+    def describe(
+        self, error: BaseException, traceback: TracebackType | None, place: Any
+    ) -> int:
+        """Return the error word of a record that *error* ends; see errors.py."""
+        return self._describer.describe(error, traceback, place)
+
+    def report(self, error: BaseException) -> None:
+        """Keep a failure of ours, which the program must not see."""
+        entry = error.__traceback__
+        while entry is not None and entry.tb_next is not None:
+            entry = entry.tb_next
+        where = ""
+        if entry is not None:
+            code = entry.tb_frame.f_code
+            where = f" in {code.co_filename.strip('<>')}:{entry.tb_lineno} {code.co_qualname}"
+        self.note("error", f"{type_name(type(error))}: {error}{where}")
+
+    def note(self, severity: str, text: str) -> None:
+        """Put a line of ours into the run's log; at most 50 an image."""
+        self._notes += 1
+        if self._notes <= _MAX_NOTES:
+            self.append(encode(NOTE, severity, text))
+
+    def skipped(self, what: str, name: str, reason: str) -> None:
+        """Tell that the module, function, process or library *name* is not instrumented, and why."""
+        self.append(encode(SKIPPED, what, name, reason))
+
+    def module(self, listing: bytes, functions: int) -> int:
+        """Number the sites of a module whose encoded *listing* names *functions* of them; return the first number."""
+        first, self._next_site = self._next_site, self._next_site + functions
+        self.append(encode(MODULE, first, listing))
+        self._listings.append((first, listing, functions))
+        return first
+
+    def about_to_exec(self, path: Any) -> None:
+        """Tell that this image is about to be replaced by the program at *path*."""
+        try:
+            text = _fsdecode(path)
+        except TypeError:  # the program's mistake: exec itself will say so
+            return
+        self.append(encode(EXEC, monotonic_ns(), text))
+
+
+def _working_directory() -> str:
+    try:
+        return _getcwd()
+    except OSError:
+        return ""
+
+
+_image: Image | None = None
+
+
+def current() -> Image | None:
+    """Return the image that this process records into, None if it does not record."""
+    return _image
+
+
+def open_image(program: Program) -> Image:
+    """Open the first image of this process, and the next one in each child it forks. Raises OSError."""
+    global _image
+    _image = Image(program, 0, (0, 0), [])
+    _image.record()
+    os.register_at_fork(after_in_child=_open_in_child)
+    return _image
+
+
+def _open_in_child() -> None:
+    """Go on in a new image; where that fails, unrecorded. Nothing may escape: it would be printed."""
+    global _image
+    parent = _image
+    if parent is None:
+        return
+    try:
+        slot = recorder.get_current()[0]
+        _image = Image(*parent.heritage(slot))
+        _image.record()
+    except Exception:
+        _image = None
+        recorder.close_image()
+    parent.release()

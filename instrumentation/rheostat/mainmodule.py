@@ -1,0 +1,136 @@
+"""The script's own `__main__`, transformed, in the user's own interpreter and command line.
+
+CPython runs `python script.py` in C. Before it opens the file it asks the path hooks whether the path is one that can be
+imported from (a directory or an archive with a `__main__`); if so, it puts the path in front of `sys.path` and calls
+`runpy._run_module_as_main("__main__")` instead. Our path hook claims the script's path, and a stand-in for `runpy` waits
+in `sys.modules`. Handing it to the real `runpy` would show: two frames in every traceback, a module more, recursion
+depth. So the stand-in's function is built of C callables alone: `print` calls the `write` of what it is given, which is
+`next` of a `map` over two steps, each called in turn: one puts everything back as a plain run has it, the other is
+`exec` of the code. No frame of ours is on the stack while the program runs; all that shows is five levels of recursion
+on 3.11, where calls of C functions count.
+
+Whatever fails happens before the path is claimed: the hook raises ImportError, and CPython runs the file itself.
+`-m`, directories and archives go through `get_code` (hook.py); `-c`, standard input and the prompt are compiled in C.
+"""
+
+import os
+import sys
+from _frozen_importlib_external import SourceFileLoader
+from _functools import partial
+from _operator import call
+from stat import S_ISREG
+from types import CodeType, ModuleType, SimpleNamespace
+from typing import Any
+
+from rheostat.hook import program_name
+from rheostat.modules import Modules
+from rheostat.placeholders import MAIN_SITE, MODULE_SITE
+from rheostat.recorder import report
+
+
+def install(modules: Modules) -> None:
+    """Claim the script of this process, if it has one; follow the `__main__` of a spawned child of multiprocessing."""
+    script = sys.argv[0] if sys.argv else ""
+    if script == "-c":
+        _follow_spawned(modules)
+    elif script not in ("", "-", "-m") and sys.orig_argv[-len(sys.argv) :] == sys.argv:
+        sys.path_hooks.insert(0, _Claim(modules, os.path.abspath(script)).hook)
+
+
+class _Claim:
+    """The claim on one script's path; gone before the first line of the program runs."""
+
+    def __init__(self, modules: Modules, script: str) -> None:
+        self._modules = modules
+        self._script = script
+        self.hook = partial(self._claim)
+
+    def _claim(self, path: str) -> object:
+        if os.path.abspath(path) != self._script:
+            raise ImportError(path)
+        sys.path_hooks.remove(self.hook)
+        try:
+            code = self._code(path)
+        except Exception as error:
+            if not isinstance(error, OSError):
+                report(error)
+            code = None
+        if code is None:
+            raise ImportError(path)
+        self._stand_in(path, code)
+        return _Importer()
+
+    def _code(self, path: str) -> CodeType | None:
+        if path.endswith(".pyc") or not S_ISREG(os.stat(path).st_mode):  # a pipe can be read only once
+            return None
+        with open(path, "rb", buffering=0) as file:
+            source = file.read()
+        if b"\0" in source:  # compiled, or an archive
+            return None
+        plain = partial(compile, source, path, "exec", dont_inherit=True)
+        return self._modules.observe(source, path, program_name(), MAIN_SITE, plain)
+
+    def _stand_in(self, path: str, code: CodeType) -> None:
+        namespace = sys.modules["__main__"].__dict__
+        real = sys.modules.get("runpy")
+        steps = map(call, [partial(_restore, path, namespace, real), partial(exec, code, namespace)])
+        write = partial(next, steps)
+        stand_in: Any = ModuleType("runpy")
+        output = SimpleNamespace(write=write)
+        stand_in._run_module_as_main = partial(print, sep="", end="", file=output)
+        sys.modules["runpy"] = stand_in
+
+
+class _Importer:
+    """What the path hook returns; nobody asks it anything."""
+
+
+def _restore(path: str, namespace: dict[str, Any], real: ModuleType | None) -> str:
+    """Put everything as a plain run has it when the first line of the script runs."""
+    if real is None:
+        del sys.modules["runpy"]
+    else:
+        sys.modules["runpy"] = real
+    sys.path_importer_cache[path] = None
+    del sys.path[0]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+    namespace["__file__"] = path
+    namespace["__spec__"] = namespace["__cached__"] = None
+    namespace["__loader__"] = SourceFileLoader("__main__", path)
+    return ""
+
+
+def _follow_spawned(modules: Modules) -> None:
+    """Transform `__mp_main__`, which multiprocessing makes of the parent's script by `runpy.run_path`."""
+    command = sys.orig_argv
+    if "--multiprocessing-fork" not in command and not any(
+        argument.startswith("from multiprocessing.forkserver import") for argument in command
+    ):
+        return
+    import runpy  # multiprocessing.spawn imports it in any case
+
+    plain = runpy._get_code_from_file
+
+    def get_code_from_file(*arguments: Any) -> Any:
+        path = arguments[-1]
+        result = plain(*arguments)
+        code = _spawned_code(modules, path)
+        if code is None:
+            return result
+        return (code, *result[1:]) if isinstance(result, tuple) else code
+
+    runpy._get_code_from_file = get_code_from_file
+
+
+def _spawned_code(modules: Modules, path: Any) -> CodeType | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            source = file.read()
+        name = os.path.basename(path)
+        return modules.observe(
+            source, path, name.rpartition(".")[0] or name, MODULE_SITE, lambda: None
+        )
+    except Exception as error:
+        report(error)
+        return None

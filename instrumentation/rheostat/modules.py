@@ -1,0 +1,119 @@
+"""From a module's source to code with live sites: through the cache or the transform, then installed.
+
+    observe(source, path, name, body, plain) → code object, or None: leave the module alone
+
+Called by hook.py for imported modules and by mainmodule.py for the script. What is kept in the cache for a module is its
+code with placeholders, the encoded list of its functions for the MODULE event, and their kinds.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from rheostat.cache import Cache, context_key
+from rheostat.image import Image, current
+from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install
+from rheostat.recorder import CallSite, GeneratorSite, MainSite, Resume, Site, Suspend
+from rheostat.selection import Selection
+from rheostat.spool.events import encode_fields
+from rheostat.threads import Submit, Task
+from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR
+
+Kept = tuple[CodeType, bytes, bytes, bool]  # code, encoded names, kinds, the compiler warns
+
+
+class Modules:
+    """Gives modules their sites. One a process; forked children go on with it."""
+
+    def __init__(self, cache: Cache, selection: Selection) -> None:
+        self._cache = cache
+        self.selection = selection
+
+    def observe(
+        self, source: bytes, path: str, name: str, body: int, plain: Callable[[], object]
+    ) -> CodeType | None:
+        """Return the code of the module *name*, its functions recorded; None if it is to be left alone.
+
+        *body* is one of placeholders' MODULE_SITE and MAIN_SITE. *plain* does what happens without us: it is called
+        where that has effects, on a cache miss (it fills `__pycache__`) and for code that the compiler warns of.
+        """
+        image = current()
+        if image is None:
+            return None
+        own = body == MAIN_SITE or self.selection.reason_not_own(path) is None
+        context = context_key(VERSION, path, name, own, body, self.selection.key)
+        entry = self._cache.name(source, context)
+        kept = self._cache.load(entry, context)
+        if kept is None:
+            kept = self._transform(image, source, path, name, own, body)
+            if kept is None:
+                return None
+            plain()
+            self._cache.store(entry, context, kept)
+        elif kept[3]:
+            plain()
+        code, listing, kinds, _ = kept
+        return _installed(code, image.module(listing, len(kinds)), kinds)
+
+    def observe_pool(self, source: bytes, path: str) -> CodeType | None:
+        """Return the code of `concurrent.futures.thread` that carries the parent to its tasks; None to leave it alone."""
+        context = context_key(VERSION, path, "pool")
+        entry = self._cache.name(source, context)
+        kept = self._cache.load(entry, context)
+        if kept is None:
+            from rheostat.transform import transform_pool
+
+            kept = (transform_pool(source, path),)
+            self._cache.store(entry, context, kept)
+        live = {SUBMIT: Submit(), TASK: Task()}
+        return install(kept[0], lambda what, index: live[what])
+
+    def _transform(
+        self, image: Image, source: bytes, path: str, name: str, own: bool, body: int | None
+    ) -> Kept | None:
+        from rheostat import transform  # on a miss only
+
+        def wants(function: str) -> str | None:
+            return self.selection.reason_against_function(function, own)
+
+        try:
+            with transform.Warnings("ignore"):
+                result = transform.transform(source, path, name, wants, body if own else None)
+        except SyntaxError:
+            return None
+        except (ValueError, RecursionError, MemoryError) as error:
+            image.skipped("module", name, f"does not compile transformed: {error}")
+            return None
+        fields: list[int | str | bytes] = [name, path, len(result.functions)]
+        for function in result.functions:
+            fields += [function.kind, function.name, function.line]
+        fields.append(len(result.skipped))
+        for skipped in result.skipped:
+            fields += skipped
+        kinds = bytes(function.kind for function in result.functions)
+        return result.code, encode_fields(*fields), kinds, transform.warns(source, path)
+
+
+def _installed(code: CodeType, first: int, kinds: bytes) -> CodeType:
+    """Return *code* with sites numbered from *first* where it has placeholders."""
+    sites: dict[int, Any] = {}
+
+    def site(index: int) -> Any:
+        if index not in sites:
+            kind = kinds[index]
+            maker: Any = Site
+            if kind == COROUTINE:
+                maker = CallSite
+            elif kind in (GENERATOR, ASYNC_GENERATOR):
+                maker = GeneratorSite
+            sites[index] = maker(kind, first + index)
+        return sites[index]
+
+    def make(what: int, index: int) -> Any:
+        if what == SUSPEND:
+            return Suspend(site(index >> 1), 1 - (index & 1))
+        if what == RESUME:
+            return Resume(site(index))
+        return MainSite() if what == MAIN_SITE else site(index)
+
+    return install(code, make)

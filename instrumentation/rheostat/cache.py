@@ -6,13 +6,19 @@ full. Written beside and renamed, so readers see whole files; a file that does n
 ever put into `__pycache__`. The directory must be ours and closed to others: unmarshalling hostile data is not safe.
 """
 
+from __future__ import annotations
+
+
 import os
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 from _imp import source_hash
 from marshal import dumps, loads
 from time import monotonic_ns
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from typing import Any
 
 _makedirs, _open, _read, _close = os.makedirs, os.open, os.read, os.close
 _write, _replace, _fstat, _stat, _geteuid = os.write, os.replace, os.fstat, os.stat, os.geteuid
@@ -39,7 +45,9 @@ class Cache:
     def name(self, source: bytes, context: str) -> str:
         """Return the name of the entry for *source*, transformed in *context*."""
         first = int.from_bytes(source_hash(_KEY, source), "little")
-        second = int.from_bytes(source_hash(_KEY, context.encode("utf-8", "surrogatepass")), "little")
+        second = int.from_bytes(
+            source_hash(_KEY, context.encode("utf-8", "surrogatepass")), "little"
+        )
         return f"{first:016x}{second:016x}"
 
     def load(self, name: str, context: str) -> tuple[Any, ...] | None:

@@ -11,9 +11,17 @@
 Formats: Objects/locations.md and Objects/exception_handling_notes.txt of CPython 3.11 to 3.13.
 """
 
+from __future__ import annotations
+
+
 import sys
-from collections.abc import Iterator
-from types import CodeType
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+Code = type((lambda: 0).__code__)
 
 _NO_LOCATION, _LONG, _NO_COLUMNS = 15, 14, 13
 
@@ -176,7 +184,7 @@ def _exception_varint(number: int, mark: int) -> bytes:
 
 def seal_all(code: CodeType) -> CodeType:
     """Return *code* with every function in it sealed whose body is one `try`."""
-    constants = tuple(seal_all(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    constants = tuple(seal_all(c) if isinstance(c, Code) else c for c in code.co_consts)
     return _seal(code.replace(co_consts=constants))
 
 

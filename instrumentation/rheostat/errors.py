@@ -11,16 +11,27 @@ identity of the exception object (alone not enough: freed objects' addresses are
 its traceback goes through the code that described it (had that code been called anew, it would have described anew).
 """
 
+from __future__ import annotations
+
+
 from _thread import get_ident
-from collections.abc import Callable
 from itertools import count
 from time import monotonic_ns
-from types import CodeType, FrameType, TracebackType
-from typing import Any
 
 from rheostat.codeobjects import BEFORE_WITH
-from rheostat.recorder import Place, Site
-from rheostat.spool.events import ERRTYPE, EXCEPTION, Field, encode
+from rheostat.recorder import Site
+from rheostat.spool.events import ERRTYPE, EXCEPTION, encode
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType, TracebackType
+    from typing import Any
+
+    from rheostat.recorder import Place
+    from rheostat.spool.events import Field
+
+    Frame = tuple[str, int, str]
 
 MAX_STACK = 64
 MAX_TEXT = 1000
@@ -28,7 +39,6 @@ MAX_PER_SECOND = 100
 _NEAR = 16  # entries of a traceback that are searched for the code that described it
 
 _PLAIN = (str, int, float, bool, bytes, type(None))
-Frame = tuple[str, int, str]
 
 
 class Describer:
@@ -69,7 +79,14 @@ class Describer:
         if slot and not self._has_budget():
             return kind << 32
         number = next(self._numbers)
-        fields: list[Field] = [number, slot, monotonic_ns(), kind, int(text is not None), text or ""]
+        fields: list[Field] = [
+            number,
+            slot,
+            monotonic_ns(),
+            kind,
+            int(text is not None),
+            text or "",
+        ]
         frames = _stack(traceback)
         fields.append(len(frames))
         for frame in frames:

@@ -8,18 +8,25 @@ Whatever fails here, the original `get_code` runs as if we were not there. Our f
 name, so that CPython removes its frame from tracebacks together with importlib's.
 """
 
+from __future__ import annotations
+
+
 import sys
 from _frozen_importlib_external import SourceFileLoader, SourceLoader
 from _functools import partial
-from types import CodeType
-from typing import Any
 
 from rheostat import threads
 from rheostat.image import current
-from rheostat.modules import Modules
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
 from rheostat.recorder import report
 from rheostat.selection import STANDARD_LIBRARY
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from types import CodeType
+    from typing import Any
+
+    from rheostat.modules import Modules
 
 _plain_get_code = SourceLoader.get_code
 _modules: Modules
@@ -117,7 +124,9 @@ def _body(fullname: str) -> int:
     """Return what goes around the module's body: it is the program's own `__main__`, or an import."""
     if fullname == "__main__":
         return MAIN_SITE
-    if sys.argv[:1] == ["-m"]:  # only while `-m` looks for its module, and imports the packages above it
+    if sys.argv[:1] == [
+        "-m"
+    ]:  # only while `-m` looks for its module, and imports the packages above it
         target = module_argument(sys.orig_argv)
         if fullname in (target, f"{target}.__main__"):
             return MAIN_SITE

@@ -7,12 +7,13 @@ Growing fails where the program's own surroundings are exhausted (disk, memory, 
 gone). Then calls are counted and not recorded, and it is tried again after a tenth of a second.
 """
 
+from __future__ import annotations
+
+
 import os
 import sys
 from _thread import get_ident, get_native_id
 from time import monotonic_ns, time_ns
-from types import TracebackType
-from typing import Any, NamedTuple
 
 from rheostat import recorder
 from rheostat.errors import Describer, type_name
@@ -25,11 +26,19 @@ from rheostat.spool.events import (
     RESUME,
     SKIPPED,
     THREAD,
-    Field,
     encode,
 )
 from rheostat.spool.layout import CHUNK_SLOTS
 from rheostat.spool.segment import Events, Segments
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from rheostat.spool.events import Field
+
+    Listing = tuple[int, bytes, int]  # first site, encoded names, number of sites
 
 FORMAT = 1
 _RETRY_NS = 100_000_000
@@ -39,15 +48,15 @@ _getpid, _getppid, _getcwd, _urandom = os.getpid, os.getppid, os.getcwd, os.uran
 _fsdecode, _modules = os.fsdecode, sys.modules
 
 
-Listing = tuple[int, bytes, int]  # first site, encoded names, number of sites
+class Program:
+    """What stays the same over the forks of one program: the spool's directory, the name of `__main__`, the limit."""
 
+    __slots__ = ("max_spans", "name", "spool")
 
-class Program(NamedTuple):
-    """What stays the same over the forks of one program."""
-
-    spool: str  # directory
-    name: str  # stem of the script, module, or program
-    max_spans: int  # 0 = no limit
+    def __init__(self, spool: str, name: str, max_spans: int) -> None:
+        self.spool = spool
+        self.name = name
+        self.max_spans = max_spans  # 0 = no limit
 
 
 def _new_base() -> int:
@@ -162,9 +171,7 @@ class Image:
             self._threads[thread] = name
             self.append(encode(THREAD, thread, get_native_id(), name, monotonic_ns()))
 
-    def describe(
-        self, error: BaseException, traceback: TracebackType | None, place: Any
-    ) -> int:
+    def describe(self, error: BaseException, traceback: TracebackType | None, place: Any) -> int:
         """Return the error word of a record that *error* ends; see errors.py."""
         return self._describer.describe(error, traceback, place)
 

@@ -13,19 +13,29 @@ Whatever fails happens before the path is claimed: the hook raises ImportError, 
 `-m`, directories and archives go through `get_code` (hook.py); `-c`, standard input and the prompt are compiled in C.
 """
 
+from __future__ import annotations
+
+
 import os
 import sys
 from _frozen_importlib_external import SourceFileLoader
 from _functools import partial
 from _operator import call
 from stat import S_ISREG
-from types import CodeType, ModuleType, SimpleNamespace
-from typing import Any
 
 from rheostat.hook import program_name
-from rheostat.modules import Modules
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
 from rheostat.recorder import report
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+    from typing import Any
+
+    from rheostat.modules import Modules
+
+_Module: Any = type(sys)
+_Namespace: Any = type(sys.implementation)
 
 
 def install(modules: Modules) -> None:
@@ -61,7 +71,9 @@ class _Claim:
         return _Importer()
 
     def _code(self, path: str) -> CodeType | None:
-        if path.endswith(".pyc") or not S_ISREG(os.stat(path).st_mode):  # a pipe can be read only once
+        if path.endswith(".pyc") or not S_ISREG(
+            os.stat(path).st_mode
+        ):  # a pipe can be read only once
             return None
         with open(path, "rb", buffering=0) as file:
             source = file.read()
@@ -73,10 +85,12 @@ class _Claim:
     def _stand_in(self, path: str, code: CodeType) -> None:
         namespace = sys.modules["__main__"].__dict__
         real = sys.modules.get("runpy")
-        steps = map(call, [partial(_restore, path, namespace, real), partial(exec, code, namespace)])
+        steps = map(
+            call, [partial(_restore, path, namespace, real), partial(exec, code, namespace)]
+        )
         write = partial(next, steps)
-        stand_in: Any = ModuleType("runpy")
-        output = SimpleNamespace(write=write)
+        stand_in: Any = _Module("runpy")
+        output = _Namespace(write=write)
         stand_in._run_module_as_main = partial(print, sep="", end="", file=output)
         sys.modules["runpy"] = stand_in
 

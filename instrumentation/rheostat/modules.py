@@ -6,20 +6,28 @@ Called by hook.py for imported modules and by mainmodule.py for the script. What
 code with placeholders, the encoded list of its functions for the MODULE event, and their kinds.
 """
 
-from collections.abc import Callable
-from types import CodeType
-from typing import Any
+from __future__ import annotations
 
-from rheostat.cache import Cache, context_key
-from rheostat.image import Image, current
+
+from rheostat.cache import context_key
+from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install
 from rheostat.recorder import CallSite, GeneratorSite, MainSite, Resume, Site, Suspend
-from rheostat.selection import Selection
 from rheostat.spool.events import encode_fields
 from rheostat.threads import Submit, Task
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR
 
-Kept = tuple[CodeType, bytes, bytes, bool]  # code, encoded names, kinds, the compiler warns
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+    from typing import Any
+
+    from rheostat.cache import Cache
+    from rheostat.image import Image
+    from rheostat.selection import Selection
+
+    Kept = tuple[CodeType, bytes, bytes, bool]  # code, encoded names, kinds, the compiler warns
 
 
 class Modules:

@@ -7,8 +7,15 @@ Constants of a code object can be any object, but only plain values survive `mar
 and the index counts the functions of the module (for SUSPEND twice that, plus 1 where the generator delegates).
 """
 
-from collections.abc import Callable
-from types import CodeType
+from __future__ import annotations
+
+
+from rheostat.codeobjects import Code
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
 
 VERSION = 1  # of the transform and of this; part of the cache's key
 
@@ -26,7 +33,7 @@ def install(code: CodeType, make: Callable[[int, int], object]) -> CodeType:
     constants, changed = [], False
     for constant in code.co_consts:
         kind = type(constant)
-        if kind is CodeType:
+        if kind is Code:
             constant = install(constant, make)
             changed = True
         elif kind is tuple and is_placeholder(constant):

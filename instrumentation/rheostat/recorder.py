@@ -20,16 +20,22 @@ What must hold whatever happens (tests/instrumentation/test_interrupts.py, tests
 Names used here are bound at import, for programs replace `time` and `threading`. Hot: measured by benchmarks/call.py.
 """
 
+from __future__ import annotations
+
+
 from _contextvars import ContextVar
 from _thread import get_ident
 from itertools import count
-from struct import Struct
+from _struct import Struct
 from time import monotonic_ns
-from typing import Any
 
 from rheostat.spool.layout import ENDED, ERROR, HEAD, ITEMS, SUSPENDED, head
 
-Place = tuple[int, Any, int, Any, Any, int]
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from typing import Any
+
+    Place = tuple[int, Any, int, Any, Any, int]
 
 _write_start = Struct("@4Q").pack_into  # layout.START in native order: a third faster than "<4Q"
 
@@ -320,7 +326,9 @@ class GeneratorActivation(Activation):
 
     def __init__(self, record_head: int) -> None:
         Activation.__init__(self, record_head)
-        self.items = self.suspended = self.since = 0  # since: when it was suspended, 0 while its frame runs
+        self.items = self.suspended = self.since = (
+            0  # since: when it was suspended, 0 while its frame runs
+        )
         self.outer = ROOT
 
     def __enter__(self) -> None:

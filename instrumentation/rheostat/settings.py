@@ -4,18 +4,36 @@ Lines `key=value`, UTF-8, a backslash written as `\\\\` and a newline as `\\n`; 
 Not JSON: importing `json` alone costs a third of the time that a bootstrap may take.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from typing import Any
 
 
-class Settings(NamedTuple):
-    """What one run observes. Paths are absolute."""
+class Settings:
+    """What one run observes. Paths are absolute.
 
-    project_root: str  # functions of files below it are the user's own
-    cache_directory: str  # transformed code is kept here
-    include: tuple[str, ...] = ()  # globs of qualified names to observe besides
-    exclude: tuple[str, ...] = ()  # globs of qualified names to leave alone; wins
-    max_spans: int = 5_000_000  # a process records at most so many, then it counts; 0 = no limit
-    follow: bool = True  # observe the Python processes that the program starts
+    Functions of files below *project_root* are the user's own; transformed code is kept in *cache_directory*; *include*
+    and *exclude* are globs of qualified names to observe besides, and to leave alone (which wins); a process records at
+    most *max_spans* calls and then counts them (0: no limit).
+    """
+
+    __slots__ = ("cache_directory", "exclude", "include", "max_spans", "project_root")
+
+    def __init__(
+        self,
+        project_root: str,
+        cache_directory: str,
+        include: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        max_spans: int = 5_000_000,
+    ) -> None:
+        self.project_root = project_root
+        self.cache_directory = cache_directory
+        self.include = include
+        self.exclude = exclude
+        self.max_spans = max_spans
 
 
 def write_settings(path: str, settings: Settings) -> None:
@@ -23,9 +41,10 @@ def write_settings(path: str, settings: Settings) -> None:
     import os
 
     lines = []
-    for key, value in settings._asdict().items():
+    for key in Settings.__slots__:
+        value: Any = getattr(settings, key)
         for item in value if isinstance(value, tuple) else (value,):
-            text = str(int(item) if isinstance(item, bool) else item)
+            text = str(item)
             lines.append(key + "=" + text.replace("\\", "\\\\").replace("\n", "\\n") + "\n")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -48,5 +67,4 @@ def read_settings(data: bytes) -> Settings:
         include=tuple(values.get("include", ())),
         exclude=tuple(values.get("exclude", ())),
         max_spans=int(values["max_spans"][0]),
-        follow=values["follow"][0] == "1",
     )

@@ -1,7 +1,10 @@
 """The start of the recorder in an observed process; called by bootstrap/sitecustomize.py, in `site`'s part of the start.
 
-    sitecustomize → start(run directory) → settings → image → import hook → the script's own `__main__`
+sitecustomize → start(run directory) → settings → image → import hook → the script's own `__main__`
 """
+
+from __future__ import annotations
+
 
 import os
 
@@ -11,8 +14,12 @@ from rheostat.image import Program, current, open_image
 from rheostat.modules import Modules
 from rheostat.recorder import cut
 from rheostat.selection import Selection
-from rheostat.settings import Settings
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rheostat.settings import Settings
 
 
 def start(run_directory: str, settings: Settings) -> None:

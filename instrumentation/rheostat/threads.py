@@ -11,12 +11,20 @@ has no frame more.
   `concurrent.futures.thread` is transformed to keep the place, `_WorkItem.run` to make it current (transform.py).
 """
 
+from __future__ import annotations
+
+
 import _thread
 from _contextvars import Context
 from _functools import partial
-from typing import Any
 
-from rheostat.recorder import ROOT, Place, cut, get_current, report, set_current, settle
+from rheostat.recorder import ROOT, cut, get_current, report, set_current, settle
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rheostat.recorder import Place
 
 _NAMES = ("start_new_thread", "start_joinable_thread")
 _originals = {name: getattr(_thread, name) for name in _NAMES if hasattr(_thread, name)}

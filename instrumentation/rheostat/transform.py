@@ -41,9 +41,7 @@ from rheostat.placeholders import (
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, IMPORT
 
 _NOWHERE = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
-_OBSERVED_DUNDERS = frozenset(
-    "__init__ __call__ __enter__ __exit__ __aenter__ __aexit__".split()
-)
+_OBSERVED_DUNDERS = frozenset("__init__ __call__ __enter__ __exit__ __aenter__ __aexit__".split())
 _FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 _JIT = frozenset(
     "jit njit vectorize guvectorize cfunc stencil jit_class jitclass torch.compile jax.jit ray.remote "

@@ -33,8 +33,11 @@ def _start(run):
         return
     with open(run + "/settings", "rb", buffering=0) as file:
         data = file.read()
-    cache = [line[16:] for line in data.decode("utf-8", "surrogateescape").split("\n")
-             if line.startswith("cache_directory=")]
+    cache = [
+        line[16:]
+        for line in data.decode("utf-8", "surrogateescape").split("\n")
+        if line.startswith("cache_directory=")
+    ]
     for name, code in _compiled(cache[0] if cache else ""):
         _load(name, code)
     settings = sys.modules["rheostat.settings"].read_settings(data)
@@ -44,7 +47,9 @@ def _start(run):
 def _is_supported():
     free_threaded = "t" in getattr(sys, "abiflags", "")
     version = sys.version_info[:2]
-    return sys.implementation.name == "cpython" and (3, 11) <= version <= (3, 13) and not free_threaded
+    return (
+        sys.implementation.name == "cpython" and (3, 11) <= version <= (3, 13) and not free_threaded
+    )
 
 
 def _file(name):
@@ -82,7 +87,9 @@ def _compile():
     for name in _START_PATH:
         with open(_file(name), "rb", buffering=0) as file:
             source = file.read()
-        code = compile(source, "<rheostat %s>" % (name.strip("/") or "rheostat"), "exec", dont_inherit=True)
+        code = compile(
+            source, "<rheostat %s>" % (name.strip("/") or "rheostat"), "exec", dont_inherit=True
+        )
         if name == "codeobjects":
             namespace = {"__name__": "rheostat.codeobjects"}
             exec(code, namespace)
@@ -127,7 +134,14 @@ def _fail(run, error):
     for name in [name for name in sys.modules if name.partition(".")[0] == "rheostat"]:
         if "rheostat.image" not in sys.modules or sys.modules["rheostat.image"].current() is None:
             del sys.modules[name]
-    _tell(run, 7, ("error", "process %d is not observed: %s: %s" % (os.getpid(), type(error).__name__, error)))
+    _tell(
+        run,
+        7,
+        (
+            "error",
+            "process %d is not observed: %s: %s" % (os.getpid(), type(error).__name__, error),
+        ),
+    )
 
 
 def _tell(run, kind, texts):

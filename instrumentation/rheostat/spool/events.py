@@ -9,16 +9,22 @@ is killed inside leaves an incomplete last frame, which readers leave alone; aft
 goes on in a new file. The fields of each kind are listed in docs/spool-format.md.
 """
 
-import struct
-from collections.abc import Iterator
+from __future__ import annotations
+
+
+from _struct import Struct
+
+TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Field = int | str | bytes
 
 PROCESS, MODULE, THREAD, ERRTYPE, EXCEPTION, SKIPPED, NOTE, EXEC, LOSS, RESUME = range(1, 11)
 
-Field = int | str | bytes
-
-_FRAME = struct.Struct("<IB")
-_INT = struct.Struct("<cq")
-_SIZED = struct.Struct("<cI")
+_FRAME = Struct("<IB")
+_INT = Struct("<cq")
+_SIZED = Struct("<cI")
 _MAX_FRAME = 64 << 20  # a length beyond it was not written by us
 
 

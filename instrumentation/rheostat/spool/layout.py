@@ -23,16 +23,20 @@ the four start fields to be written, the end the last of all, each by a single a
 any two stores leaves a slot that readers skip, or a span that is open. Nothing but this package knows an offset.
 """
 
-import struct
+from __future__ import annotations
+
+
+from _struct import Struct
+
 
 MAGIC = int.from_bytes(b"RHEOSPAN", "little")
 VERSION = 1
 
-HEADER = struct.Struct("<8Q")
-RECORD = struct.Struct("<8Q")
+HEADER = Struct("<8Q")
+RECORD = Struct("<8Q")
 RECORD_SIZE = RECORD.size
 assert HEADER.size == RECORD_SIZE == 64, "reader and writer step by it"
-START = struct.Struct("<4Q")  # parent, thread, start, head: one call writes them in this order
+START = Struct("<4Q")  # parent, thread, start, head: one call writes them in this order
 
 # Indices of a record's fields, in words of 8 bytes.
 PARENT, THREAD, STARTED, HEAD, ENDED, ERROR, SUSPENDED, ITEMS = range(8)

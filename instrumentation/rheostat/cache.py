@@ -8,7 +8,6 @@ ever put into `__pycache__`. The directory must be ours and closed to others: un
 
 from __future__ import annotations
 
-
 import os
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER

@@ -13,7 +13,6 @@ Formats: Objects/locations.md and Objects/exception_handling_notes.txt of CPytho
 
 from __future__ import annotations
 
-
 import sys
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap

@@ -13,7 +13,6 @@ its traceback goes through the code that described it (had that code been called
 
 from __future__ import annotations
 
-
 from _thread import get_ident
 from itertools import count
 from time import monotonic_ns

@@ -10,10 +10,9 @@ name, so that CPython removes its frame from tracebacks together with importlib'
 
 from __future__ import annotations
 
-
 import sys
 from _frozen_importlib_external import SourceFileLoader, SourceLoader
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 
 from rheostat import threads
 from rheostat.image import current
@@ -39,7 +38,7 @@ def install(modules: Modules) -> None:
     _modules = modules
     own_name = _plain_get_code.__code__.co_filename
     _get_code.__code__ = _get_code.__code__.replace(co_filename=own_name)
-    SourceLoader.get_code = _get_code
+    setattr(SourceLoader, "get_code", _get_code)  # noqa: B010
     zipimport = sys.modules.get("zipimport")
     if zipimport is not None:
         _follow_zip(zipimport.zipimporter)
@@ -66,7 +65,8 @@ def _observed(loader: Any, fullname: str) -> CodeType | None:
     try:
         path = loader.path
         if type(loader) is not SourceFileLoader:
-            return _left_alone(path, fullname, f"its loader is {type(loader).__qualname__}")
+            _left_alone(path, fullname, f"its loader is {type(loader).__qualname__}")
+            return None
         if fullname == "threading":
             threads.before_threading()
             return None
@@ -74,7 +74,8 @@ def _observed(loader: Any, fullname: str) -> CodeType | None:
             return _modules.observe_pool(loader.get_data(path), path)
         reason = _modules.selection.reason_against(path, fullname)
         if reason is not None:
-            return _left_alone(path, fullname, reason)
+            _left_alone(path, fullname, reason)
+            return None
         plain = partial(_plain_get_code, loader, fullname)
         source = loader.get_data(path)
         return _modules.observe(source, path, _name(fullname), _body(fullname), plain)
@@ -89,10 +90,12 @@ def _observed_in_zip(loader: Any, fullname: str, plain: Any) -> CodeType | None:
         path = loader.get_filename(fullname)
         reason = _modules.selection.reason_against(path, fullname)
         if reason is not None and fullname != "__main__":
-            return _left_alone(path, fullname, reason)
+            _left_alone(path, fullname, reason)
+            return None
         source = loader.get_source(fullname)
         if source is None:
-            return _left_alone(path, fullname, "no source")
+            _left_alone(path, fullname, "no source")
+            return None
         data = source.encode("utf-8")
         return _modules.observe(data, path, _name(fullname), _body(fullname), plain)
     except Exception as error:
@@ -109,10 +112,13 @@ def _left_alone(path: str, fullname: str, reason: str) -> None:
         image.skipped("module", fullname, reason)
         return
     package = fullname.partition(".")[0]
-    if reason != "not in the project" or not path.startswith(STANDARD_LIBRARY):
-        if package not in _libraries:
-            _libraries.add(package)
-            image.skipped("library", package, reason)
+    if package not in _libraries and not _is_standard(path):
+        _libraries.add(package)
+        image.skipped("library", package, "not the project's own; --include can name it")
+
+
+def _is_standard(path: str) -> bool:
+    return path.startswith(STANDARD_LIBRARY) and "/site-packages/" not in path
 
 
 def _name(fullname: str) -> str:

@@ -9,7 +9,6 @@ gone). Then calls are counted and not recorded, and it is tried again after a te
 
 from __future__ import annotations
 
-
 import os
 import sys
 from _thread import get_ident, get_native_id

@@ -15,11 +15,10 @@ Whatever fails happens before the path is claimed: the hook raises ImportError, 
 
 from __future__ import annotations
 
-
 import os
 import sys
 from _frozen_importlib_external import SourceFileLoader
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 from _operator import call
 from stat import S_ISREG
 
@@ -122,8 +121,9 @@ def _follow_spawned(modules: Modules) -> None:
         argument.startswith("from multiprocessing.forkserver import") for argument in command
     ):
         return
-    import runpy  # multiprocessing.spawn imports it in any case
+    import runpy as module  # multiprocessing.spawn imports it in any case
 
+    runpy: Any = module
     plain = runpy._get_code_from_file
 
     def get_code_from_file(*arguments: Any) -> Any:

@@ -8,14 +8,14 @@ code with placeholders, the encoded list of its functions for the MODULE event, 
 
 from __future__ import annotations
 
-
+from rheostat.activations import CallSite, GeneratorSite, Resume, Suspend
 from rheostat.cache import context_key
 from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install
-from rheostat.recorder import CallSite, GeneratorSite, MainSite, Resume, Site, Suspend
+from rheostat.recorder import MainSite, Site
 from rheostat.spool.events import encode_fields
-from rheostat.threads import Submit, Task
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR
+from rheostat.threads import Submit, Task
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ and the index counts the functions of the module (for SUSPEND twice that, plus 1
 
 from __future__ import annotations
 
-
 from rheostat.codeobjects import Code
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
+    from typing import Any
 
 VERSION = 1  # of the transform and of this; part of the cache's key
 
@@ -23,7 +23,7 @@ MARK = "\0rheostat"
 SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
 
 
-def is_placeholder(constant: object) -> bool:
+def is_placeholder(constant: Any) -> bool:
     """Say whether *constant* is one of our placeholders."""
     return type(constant) is tuple and len(constant) == 3 and constant[0] == MARK
 

@@ -22,17 +22,17 @@ Names used here are bound at import, for programs replace `time` and `threading`
 
 from __future__ import annotations
 
-
 from _contextvars import ContextVar
+from _struct import Struct
 from _thread import get_ident
 from itertools import count
-from _struct import Struct
 from time import monotonic_ns
 
-from rheostat.spool.layout import ENDED, ERROR, HEAD, ITEMS, SUSPENDED, head
+from rheostat.spool.layout import ENDED, ERROR, HEAD, head
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any
 
     Place = tuple[int, Any, int, Any, Any, int]
@@ -43,7 +43,7 @@ _write_start = Struct("@4Q").pack_into  # layout.START in native order: a third 
 SCRATCH = memoryview(bytearray(64)).cast("Q")
 ROOT: Place = (0, SCRATCH, 0, None, None, get_ident())
 
-_current: "ContextVar[Place]" = ContextVar("rheostat", default=ROOT)
+_current: ContextVar[Place] = ContextVar("rheostat", default=ROOT)
 get_current = _current.get
 set_current = _current.set
 
@@ -108,7 +108,7 @@ def report(error: BaseException) -> None:
     """Keep a failure of ours for the run's log; if that fails as well, there is nobody left to tell."""
     try:
         _report(error)
-    except Exception:  # noqa: S110
+    except Exception:
         pass
 
 
@@ -202,7 +202,9 @@ class Site:
             if not settle(error):
                 raise
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
             _, words, at, owner, parent, _ = place = get_current()
             if owner is not self or error is not None:
@@ -212,11 +214,11 @@ class Site:
             set_current(parent)
         except BaseException as interruption:
             try:
-                place = place
+                is_current = get_current() is place
             except UnboundLocalError:  # at the first instruction
-                place = get_current()
+                place, is_current = get_current(), True
             inherited = is_inherited(place)
-            if get_current() is place and place[3] is self:
+            if is_current and place[3] is self:
                 end(place, error, traceback)
                 set_current(place[4])
             if not inherited and not settle(interruption):
@@ -240,207 +242,6 @@ class Site:
         return nullcontext, ()
 
 
-class CallSite:
-    """The constant of an `async def`: entered through an activation of its own for each call.
-
-    A coroutine may end in another context than it began in, or beside other calls of the same function, so what is
-    current at its end does not tell which record is its own.
-    """
-
-    __slots__ = ("head",)
-
-    def __init__(self, kind: int, number: int) -> None:
-        self.head = head(kind, number)
-
-    def __call__(self) -> "Activation":
-        return Activation(self.head)
-
-    def __reduce__(self) -> Any:
-        from contextlib import nullcontext
-        from functools import partial
-
-        return partial, (nullcontext,)
-
-
-class Activation:
-    """One call of a coroutine function."""
-
-    __slots__ = ("head", "place")
-
-    def __init__(self, record_head: int) -> None:
-        self.head = record_head
-        self.place: Place | None = None
-
-    def __enter__(self) -> None:
-        try:
-            self.place = begin(self, self.head)
-            set_current(self.place)
-        except BaseException as error:
-            if self.place is not None:
-                undo(self.place)
-            if not settle(error):
-                raise
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
-        try:
-            self.finish(error, traceback)
-        except BaseException as interruption:
-            self.finish(error, traceback)
-            if not settle(interruption):
-                raise
-
-    def finish(self, error: BaseException | None, traceback: Any) -> None:
-        """End the record, once, and make the parent current where we were."""
-        place = self.place
-        if place is not None:
-            end(place, error, traceback)
-            leave(place, place[4])
-            self.place = None
-
-
-class GeneratorSite:
-    """The constant of a generator function, sync or async: an activation for each generator, once it is started."""
-
-    __slots__ = ("head",)
-
-    def __init__(self, kind: int, number: int) -> None:
-        self.head = head(kind, number)
-
-    def __call__(self) -> "GeneratorActivation":
-        return GeneratorActivation(self.head)
-
-    def __reduce__(self) -> Any:
-        from contextlib import nullcontext
-        from functools import partial
-
-        return partial, (nullcontext,)
-
-
-class GeneratorActivation(Activation):
-    """One generator. Current while its frame runs; between a yield and the next resumption its time is suspended time.
-
-    Resumed by `throw`, it is not told: it then stays suspended, rather than be current in the wrong place.
-    """
-
-    __slots__ = ("items", "outer", "since", "suspended")
-
-    def __init__(self, record_head: int) -> None:
-        Activation.__init__(self, record_head)
-        self.items = self.suspended = self.since = (
-            0  # since: when it was suspended, 0 while its frame runs
-        )
-        self.outer = ROOT
-
-    def __enter__(self) -> None:
-        try:
-            self.place = begin(self, self.head)
-            self.outer = self.place[4]
-            set_current(self.place)
-        except BaseException as error:
-            if self.place is not None:
-                undo(self.place)
-            if not settle(error):
-                raise
-
-    def suspend(self, items: int) -> None:
-        """The frame is about to yield, or to delegate (no item that we see)."""
-        place = self.place
-        if place is not None and not self.since:
-            self.items += items
-            if not is_inherited(place):
-                place[1][place[2] + ITEMS] = self.items
-            self.since = monotonic_ns()
-            leave(place, self.outer)
-
-    def __call__(self, value: Any) -> Any:
-        """The frame goes on after its yield, which gave *value*."""
-        try:
-            place = self.place
-            if place is not None and self.since:
-                self._went_on(place)
-                self.outer = get_current()
-                if not is_inherited(place):
-                    set_current(place)
-        except BaseException as error:
-            if not settle(error):
-                raise
-        return value
-
-    def finish(self, error: BaseException | None, traceback: Any) -> None:
-        """End the record, once; a generator that ends suspended (closed, thrown into) leaves what is current alone."""
-        place = self.place
-        if place is None:
-            return
-        if self.since:
-            self._went_on(place)
-        else:
-            leave(place, self.outer)
-        end(place, error, traceback)
-        self.place = None
-
-    def _went_on(self, place: Place) -> None:
-        """Account for the time since the frame was suspended."""
-        self.suspended += monotonic_ns() - self.since
-        self.since = 0
-        if not is_inherited(place):
-            place[1][place[2] + SUSPENDED] = self.suspended
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-class Suspend:
-    """Called with what a generator is about to yield, or to delegate to; hands it on."""
-
-    __slots__ = ("head", "items")
-
-    def __init__(self, site: GeneratorSite, items: int) -> None:
-        self.head = site.head
-        self.items = items
-
-    def __call__(self, value: Any) -> Any:
-        try:
-            owner = get_current()[3]
-            if isinstance(owner, GeneratorActivation) and owner.head == self.head:
-                owner.suspend(self.items)
-        except BaseException as error:
-            if not settle(error):
-                raise
-        return value
-
-    def __reduce__(self) -> Any:
-        from functools import partial
-        from typing import cast
-
-        return partial, (cast, None)
-
-
-class Resume:
-    """Called before a yield: returns what is to be called with the yield's value, the running activation."""
-
-    __slots__ = ("head",)
-
-    def __init__(self, site: GeneratorSite) -> None:
-        self.head = site.head
-
-    def __call__(self) -> Any:
-        try:
-            owner = get_current()[3]
-            if isinstance(owner, GeneratorActivation) and owner.head == self.head:
-                return owner
-        except BaseException as error:
-            if not settle(error):
-                raise
-        return _same
-
-    def __reduce__(self) -> Any:
-        from functools import partial
-        from typing import cast
-
-        return partial, (partial, partial(cast, None))
-
-
 class MainSite:
     """The constant of the program's own `__main__` body: no record, but what ends the run is described with its text."""
 
@@ -449,7 +250,9 @@ class MainSite:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
             if error is not None:
                 _describe(error, traceback, None)

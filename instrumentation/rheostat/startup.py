@@ -5,7 +5,6 @@ sitecustomize → start(run directory) → settings → image → import hook �
 
 from __future__ import annotations
 
-
 import os
 
 from rheostat import hook, mainmodule

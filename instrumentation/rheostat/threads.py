@@ -13,15 +13,15 @@ has no frame more.
 
 from __future__ import annotations
 
-
 import _thread
 from _contextvars import Context
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 
 from rheostat.recorder import ROOT, cut, get_current, report, set_current, settle
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import Any
 
     from rheostat.recorder import Place
@@ -80,7 +80,7 @@ class Submit:
 
     __slots__ = ()
 
-    def __call__(self, item: Any) -> "Submit":
+    def __call__(self, item: Any) -> Submit:
         try:
             place = get_current()
             if place is not ROOT:
@@ -93,7 +93,9 @@ class Submit:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         return None
 
 
@@ -102,7 +104,7 @@ class Task:
 
     __slots__ = ()
 
-    def __call__(self, item: Any) -> "TaskContext":
+    def __call__(self, item: Any) -> TaskContext:
         return TaskContext(getattr(item, "_rheostat_place", ROOT))
 
 
@@ -123,7 +125,9 @@ class TaskContext:
             if not settle(error):
                 raise
 
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
             if self._outer is not None:
                 set_current(self._outer)

@@ -40,12 +40,33 @@ from rheostat.placeholders import (
 )
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, IMPORT
 
-_NOWHERE = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
-_OBSERVED_DUNDERS = frozenset("__init__ __call__ __enter__ __exit__ __aenter__ __aexit__".split())
+_NOWHERE: dict[str, Any] = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
+_OBSERVED_DUNDERS = frozenset(
+    ["__init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"]
+)
 _FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 _JIT = frozenset(
-    "jit njit vectorize guvectorize cfunc stencil jit_class jitclass torch.compile jax.jit ray.remote "
-    "torch.jit.script tf.function triton.jit cuda.jit numba.jit numba.njit cython.cfunc cython.ccall".split()
+    [
+        "jit",
+        "njit",
+        "vectorize",
+        "guvectorize",
+        "cfunc",
+        "stencil",
+        "jit_class",
+        "jitclass",
+        "torch.compile",
+        "jax.jit",
+        "ray.remote",
+        "torch.jit.script",
+        "tf.function",
+        "triton.jit",
+        "cuda.jit",
+        "numba.jit",
+        "numba.njit",
+        "cython.cfunc",
+        "cython.ccall",
+    ]
 )
 _MAX_LEFT_ALONE = 20  # functions of one module that do not compile with our `with` before the module is left alone
 
@@ -71,7 +92,7 @@ def transform_pool(source: bytes, path: str) -> CodeType:
 
     Raises LookupError if there is no `_WorkItem` as we know it, and what `compile` raises.
     """
-    tree = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree: Any = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     classes = [node for node in tree.body if getattr(node, "name", "") == "_WorkItem"]
     methods = {node.name: node for node in classes[0].body if isinstance(node, _FUNCTIONS)}
     for name, what in (("__init__", SUBMIT), ("run", TASK)):
@@ -91,11 +112,11 @@ def transform(
     """
     alone: dict[int, str] = {}
     while True:
-        tree = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree: Any = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
         rewrite = _Rewrite(module, wants, alone)
         rewrite.module(tree, body)
         try:
-            code = compile(tree, path, "exec", dont_inherit=True)
+            code: CodeType = compile(tree, path, "exec", dont_inherit=True)
         except SyntaxError as error:
             line = rewrite.function_around(error.lineno or 0)
             if line is None or line in alone or len(alone) >= _MAX_LEFT_ALONE:
@@ -142,7 +163,7 @@ def _settle_lines(code: CodeType) -> CodeType:
     entries = [
         index
         for index, constant in enumerate(constants)
-        if is_placeholder(constant) and constant[1] not in (SUSPEND, RESUME)
+        if is_placeholder(constant) and constant[1] not in (SUSPEND, RESUME)  # type: ignore[index]
     ]
     if not entries:
         return code
@@ -324,13 +345,14 @@ def _dotted(node: Any) -> str:
     return ".".join([node.id, *reversed(parts)])
 
 
-def _where(node: Any) -> dict[str, int]:
+def _where(node: Any) -> dict[str, Any]:
     names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
     return {name: getattr(node, name) for name in names}
 
 
 def _placeholder(what: int, index: int) -> Any:
-    return _ast.Constant(value=(MARK, what, index), **_NOWHERE)
+    value: Any = (MARK, what, index)
+    return _ast.Constant(value=value, **_NOWHERE)
 
 
 def _call(function: Any, *arguments: Any) -> Any:

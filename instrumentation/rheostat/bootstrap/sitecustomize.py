@@ -2,7 +2,7 @@
 
 It takes the directory off `sys.path` again, starts the recorder, and then imports the user's own `sitecustomize`, whose
 absence or errors reach `site` as they would without us. Nothing here prints, and nothing of ours escapes.
-Runs in any interpreter that inherits the variable, so the syntax is that of old Pythons.
+Any interpreter that inherits the variable runs this, so the syntax is that of every Python since 2.7.
 
 The recorder's modules are compiled once, their methods sealed (rheostat/codeobjects.py), and kept together in one file of
 the cache directory: one read instead of fifteen searches, whether or not the interpreter may write `__pycache__`. They
@@ -14,21 +14,26 @@ it alone, and a traceback tells whether an exception is ours (rheostat/recorder.
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any  # noqa: F401
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _START_PATH = (  # in an order in which each finds what it imports; packages end in a slash
-    "/ settings codeobjects placeholders spool/ spool/layout spool/events spool/segment recorder errors image selection "
-    "cache threads modules hook mainmodule startup"
+    "/ settings codeobjects placeholders spool/ spool/layout spool/events spool/segment recorder activations errors image "
+    "selection cache threads modules hook mainmodule startup"
 ).split()
-_SEALED = ("recorder", "threads")
+_SEALED = ("recorder", "activations", "threads")
 
 
 def _start(run):
+    # type: (str) -> None
     if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
         return  # the program runs with the rights of another user: leave it alone
     if os.stat(run).st_uid != os.geteuid():
         return
     if not _is_supported():
-        version = "%s %s" % (sys.implementation.name, sys.version.split()[0])
+        version = "Python " + sys.version.split()[0]
         _tell(run, 6, ("process", "process %d" % os.getpid(), version + " is not supported"))
         return
     with open(run + "/settings", "rb", buffering=0) as file:
@@ -45,18 +50,19 @@ def _start(run):
 
 
 def _is_supported():
+    # type: () -> bool
     free_threaded = "t" in getattr(sys, "abiflags", "")
-    version = sys.version_info[:2]
-    return (
-        sys.implementation.name == "cpython" and (3, 11) <= version <= (3, 13) and not free_threaded
-    )
+    name = getattr(getattr(sys, "implementation", None), "name", "")
+    return name == "cpython" and (3, 11) <= sys.version_info[:2] <= (3, 13) and not free_threaded
 
 
 def _file(name):
+    # type: (str) -> str
     return _PACKAGE + "/" + name + ("__init__.py" if name.endswith("/") else ".py")
 
 
 def _compiled(cache):
+    # type: (str) -> Any
     """Return [(name, code)] of the start-up path, from the cache if it is current."""
     import marshal
     from _frozen_importlib_external import MAGIC_NUMBER
@@ -82,8 +88,10 @@ def _compiled(cache):
 
 
 def _compile():
+    # type: () -> Any
     """Compile and seal the start-up path."""
-    modules, seal = [], None
+    modules = []
+    seal = None  # type: Any
     for name in _START_PATH:
         with open(_file(name), "rb", buffering=0) as file:
             source = file.read()
@@ -91,7 +99,7 @@ def _compile():
             source, "<rheostat %s>" % (name.strip("/") or "rheostat"), "exec", dont_inherit=True
         )
         if name == "codeobjects":
-            namespace = {"__name__": "rheostat.codeobjects"}
+            namespace = {"__name__": "rheostat.codeobjects"}  # type: Any
             exec(code, namespace)
             seal = namespace["seal_all"]
         if name in _SEALED:
@@ -101,6 +109,7 @@ def _compile():
 
 
 def _keep(cache, path, data):
+    # type: (str, str, bytes) -> None
     beside = "%s.%d" % (path, os.getpid())
     try:
         os.makedirs(cache, 0o700, exist_ok=True)
@@ -115,10 +124,11 @@ def _keep(cache, path, data):
 
 
 def _load(name, code):
+    # type: (str, Any) -> None
     """Execute one module of the package and put it where an import would."""
     parent, _, last = ("rheostat/" + name).rstrip("/").replace("/", ".").rpartition(".")
     full = parent + "." + last if parent else last
-    module = type(sys)(full)
+    module = type(sys)(full)  # type: Any
     module.__file__ = _file(name)
     module.__package__ = full if name.endswith("/") else parent
     if name.endswith("/"):
@@ -130,6 +140,7 @@ def _load(name, code):
 
 
 def _fail(run, error):
+    # type: (str, Exception) -> None
     """Leave the reason in the spool; without it, the program runs as it would without us."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "rheostat"]:
         if "rheostat.image" not in sys.modules or sys.modules["rheostat.image"].current() is None:
@@ -145,13 +156,16 @@ def _fail(run, error):
 
 
 def _tell(run, kind, texts):
+    # type: (str, int, Any) -> None
     """Write one frame of the spool's events (rheostat/spool/events.py), in any Python."""
     import struct
+    import time
 
     data = [text.encode("utf-8", "replace") for text in texts]
     body = b"".join(struct.pack("<cI", b"s", len(text)) + text for text in data)
     frame = struct.pack("<IB", len(body) + 1, kind) + body
-    name = "%016x-0.events" % (int.from_bytes(os.urandom(8), "little") >> 2)
+    base = 1 << 61 | os.getpid() << 24 | int(time.time() * 1000) & 0xFFFFFF
+    name = "%016x-0.events" % base
     try:
         descriptor = os.open(run + "/spool/" + name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -170,6 +184,9 @@ if _run and os.environ.get("RHEOSTAT_DISABLED", "").lower() != "true":
     try:
         _start(_run)
     except Exception as _error:
-        _fail(_run, _error)
+        try:
+            _fail(_run, _error)
+        except Exception:
+            pass
 sys.modules.pop("sitecustomize", None)
-import sitecustomize  # noqa: E402, F401  # the user's own; its absence is for `site` to see
+import sitecustomize  # type: ignore[import-not-found]  # noqa: F401  # the user's own; its absence is for `site` to see

@@ -11,7 +11,6 @@ goes on in a new file. The fields of each kind are listed in docs/spool-format.m
 
 from __future__ import annotations
 
-
 from _struct import Struct
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap

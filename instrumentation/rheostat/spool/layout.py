@@ -25,9 +25,7 @@ any two stores leaves a slot that readers skip, or a span that is open. Nothing 
 
 from __future__ import annotations
 
-
 from _struct import Struct
-
 
 MAGIC = int.from_bytes(b"RHEOSPAN", "little")
 VERSION = 1

@@ -17,7 +17,7 @@ Facts about the platform that shape it:
 import mmap
 import os
 import sys
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 from itertools import count
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 

@@ -1,0 +1,304 @@
+"""Reading: which runs there are, and what a run's history holds, as values.
+
+Everything here opens files read-only and may run while the agent writes: a reader of a WAL file sees one moment of it.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rheostat_agent.history.histogram import Histogram
+from rheostat_agent.history.schema import (
+    HISTORY_VERSION,
+    INDEX_VERSION,
+    check_version,
+    version_of,
+)
+
+HISTORY_NAME = "history.sqlite"
+INDEX_NAME = "index.sqlite"
+PATH_SEPARATOR = " › "
+BUSY_S = 5.0
+
+
+class RunNotFound(Exception):
+    """No run, or more than one, goes by that name; the text says which."""
+
+
+class HistoryMissing(Exception):
+    """The run has no history that can be read (yet); the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's row in the index."""
+
+    id: str
+    workflow: str
+    status: str  # running, ok, failed, killed, interrupted
+    exit_code: int | None
+    signal: int | None
+    started_ns: int
+    ended_ns: int | None
+    wall_ns: int | None
+    cpu_s: float | None
+    max_rss_bytes: int | None
+    spans: int
+    errors: int
+    processes: int
+    lost: int
+    undelivered: int
+    complete: bool
+    command: str
+    cwd: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the run; the columns of `processes`."""
+
+    id: int
+    base: int | None
+    span_id: int
+    parent_span_id: int | None
+    pid: int | None
+    ppid: int | None
+    generation: int | None
+    name: str | None
+    executable: str | None
+    cwd: str | None
+    argv: list[str]
+    python: str | None
+    start_ns: int
+    end_ns: int | None
+    exit_code: int | None
+    signal: int | None
+    cause: str | None
+    user_s: float | None
+    system_s: float | None
+    max_rss_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function; the columns of `functions`."""
+
+    id: int
+    name: str
+    kind: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathTotals:
+    """A call path and its totals; the columns of `paths`."""
+
+    id: int
+    parent: int | None
+    function: int
+    process_name: str
+    calls: int
+    errors: int
+    open: int
+    total_ns: int
+    child_ns: int
+    suspended_ns: int
+    items: int
+    min_ns: int | None
+    max_ns: int | None
+    histogram: Histogram
+
+    @property
+    def self_ns(self) -> int:
+        """Return the time spent in the function itself and in what it called that is not recorded."""
+        return max(0, self.total_ns - self.child_ns - self.suspended_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A call; the columns of `spans`. end_ns is None while it runs."""
+
+    id: int
+    parent: int
+    process: int
+    function: int
+    path: int
+    thread: int
+    start_ns: int
+    end_ns: int | None
+    error: int | None
+    suspended_ns: int | None
+    items: int | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An exception, or another way in which a call failed; the columns of `errors`."""
+
+    id: int
+    process: int
+    number: int | None
+    span: int | None
+    time_ns: int | None
+    type: str
+    message: str | None
+    stack: list[tuple[str, int, str]]  # (file, line, function), outermost first; empty: not recorded
+
+
+def _names(kind: type) -> str:
+    return ", ".join(field.name for field in fields(kind))
+
+
+_SPAN_COLUMNS = _names(Span)
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Return a connection to the SQLite file at *path* that cannot write. Raises sqlite3.OperationalError."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None
+    )
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+def open_history(run_directory: Path) -> sqlite3.Connection:
+    """Return a read-only connection to the history of the run in *run_directory*.
+
+    Raises HistoryMissing where there is none yet, NewerSchema where a later Rheostat wrote it.
+    """
+    path = run_directory / HISTORY_NAME
+    try:
+        connection = connect_read_only(path)
+        if version_of(connection) == 0:
+            raise HistoryMissing(f"the history of run {run_directory.name} is being made: {path}")
+    except sqlite3.DatabaseError as error:
+        text = "is not there" if not path.exists() else f"cannot be read: {error}"
+        raise HistoryMissing(f"the history of run {run_directory.name} {text}: {path}") from None
+    check_version(connection, HISTORY_VERSION, f"the history of run {run_directory.name}")
+    return connection
+
+
+def open_index(state: Path) -> sqlite3.Connection | None:
+    """Return a read-only connection to the index of runs, None if no run was ever made."""
+    try:
+        connection = connect_read_only(state / INDEX_NAME)
+        if version_of(connection) == 0:
+            return None
+    except sqlite3.OperationalError:
+        if (state / INDEX_NAME).exists():
+            raise
+        return None
+    check_version(connection, INDEX_VERSION, "the index of runs")
+    return connection
+
+
+def list_runs(state: Path, workflow: str | None = None, limit: int | None = None) -> list[Run]:
+    """Return the runs in the index, newest first."""
+    index = open_index(state)
+    if index is None:
+        return []
+    query = f"SELECT {_names(Run)} FROM runs WHERE ?1 IS NULL OR workflow = ?1"
+    rows = index.execute(
+        f"{query} ORDER BY started_ns DESC, id LIMIT ?2", (workflow, -1 if limit is None else limit)
+    ).fetchall()
+    index.close()
+    return [Run(*row[:15], bool(row[15]), *row[16:]) for row in rows]
+
+
+def find_run(state: Path, name: str) -> Path:
+    """Return the directory of the run that *name* means: an id, the beginning of one, or 'last'. Raises RunNotFound."""
+    directories = {path.name: path for path in _run_directories(state)}
+    if not directories:
+        raise RunNotFound("there are no runs yet: start one by `rheostat run SCRIPT`")
+    if name == "last":
+        return max(directories.values(), key=_started)
+    if name in directories:
+        return directories[name]
+    found = sorted(run for run in directories if name and run.startswith(name))
+    if len(found) == 1:
+        return directories[found[0]]
+    if found:
+        raise RunNotFound(f"{len(found)} runs begin with {name!r}: {', '.join(found[:5])}")
+    raise RunNotFound(f"no run begins with {name!r}: `rheostat runs` lists them")
+
+
+def _run_directories(state: Path) -> Iterator[Path]:
+    runs = state / "runs"
+    if runs.is_dir():
+        yield from (path for path in runs.iterdir() if (path / "run.json").is_file())
+
+
+def _started(directory: Path) -> int:
+    return (directory / "run.json").stat().st_mtime_ns
+
+
+def read_meta(history: sqlite3.Connection, key: str) -> Any:
+    """Return the value kept under *key*, None if there is none."""
+    row = history.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def read_processes(history: sqlite3.Connection) -> list[Process]:
+    """Return the processes of the run, in the order in which they were found."""
+    rows = history.execute(f"SELECT {_names(Process)} FROM processes ORDER BY id")
+    return [Process(*row[:10], json.loads(row[10] or "[]"), *row[11:]) for row in rows]
+
+
+def read_functions(history: sqlite3.Connection) -> dict[int, Function]:
+    """Return the functions of the run by id."""
+    rows = history.execute(f"SELECT {_names(Function)} FROM functions")
+    return {row[0]: Function(*row) for row in rows}
+
+
+def read_paths(history: sqlite3.Connection) -> list[PathTotals]:
+    """Return the call paths of the run; a parent comes before its children."""
+    rows = history.execute(f"SELECT {_names(PathTotals)} FROM paths ORDER BY id")
+    return [PathTotals(*row[:13], Histogram.from_bytes(row[13])) for row in rows]
+
+
+def read_spans(history: sqlite3.Connection, after: int = 0) -> Iterator[tuple[int, Span]]:
+    """Yield (rowid, span) of the ended spans behind the cursor *after*, in the order in which they were read."""
+    query = f"SELECT rowid, {_SPAN_COLUMNS} FROM spans WHERE rowid > ? ORDER BY rowid"
+    for rowid, *row in history.execute(query, (after,)):
+        yield rowid, Span(*row)
+
+
+def read_open_spans(history: sqlite3.Connection) -> list[Span]:
+    """Return the spans that were open when the agent last wrote."""
+    rows = history.execute(f"SELECT {_SPAN_COLUMNS} FROM open_spans ORDER BY start_ns")
+    return [Span(*row) for row in rows]
+
+
+def read_errors(history: sqlite3.Connection) -> dict[int, Error]:
+    """Return the errors of the run by id."""
+    rows = history.execute(f"SELECT {_names(Error)} FROM errors ORDER BY id")
+    return {row[0]: Error(*row[:7], _stack(row[7])) for row in rows}
+
+
+def _stack(text: str | None) -> list[tuple[str, int, str]]:
+    return [(file, line, function) for file, line, function in json.loads(text or "[]")]
+
+
+class ThreadNames:
+    """Names of threads by (process, ident, time): an ident is used again for other threads."""
+
+    def __init__(self, history: sqlite3.Connection) -> None:
+        self._known: dict[tuple[int, int], list[tuple[int, str]]] = {}
+        rows = history.execute("SELECT process, ident, since_ns, name FROM threads ORDER BY since_ns")
+        for process, ident, since, name in rows:
+            self._known.setdefault((process, ident), []).append((since, name))
+
+    def name(self, process: int, ident: int, time_ns: int) -> str | None:
+        """Return the name that the thread *ident* of *process* had at *time_ns*, None if it is not known."""
+        found = None
+        for since, name in self._known.get((process, ident), ()):
+            if since > time_ns and found is not None:
+                break
+            found = name
+        return found

@@ -42,8 +42,14 @@ def install(modules: Modules) -> None:
     script = sys.argv[0] if sys.argv else ""
     if script == "-c":
         _follow_spawned(modules)
-    elif script not in ("", "-", "-m") and sys.orig_argv[-len(sys.argv) :] == sys.argv:
-        sys.path_hooks.insert(0, _Claim(modules, os.path.abspath(script)).hook)
+        return
+    modules.before_main = withdraw
+    if os.path.isdir(script):
+        return
+    if script not in ("", "-", "-m") and sys.orig_argv[-len(sys.argv) :] == sys.argv:
+        # Last: the hooks for archives and directories decide first, and taking the last one out of the list that
+        # CPython is walking skips nothing.
+        sys.path_hooks.append(_Claim(modules, os.path.abspath(script)).hook)
 
 
 class _Claim:
@@ -52,12 +58,12 @@ class _Claim:
     def __init__(self, modules: Modules, script: str) -> None:
         self._modules = modules
         self._script = script
-        self.hook = partial(self._claim)
+        self.hook = partial(_Claim.claim, self)
 
-    def _claim(self, path: str) -> object:
+    def claim(self, path: str) -> object:
         if os.path.abspath(path) != self._script:
             raise ImportError(path)
-        sys.path_hooks.remove(self.hook)
+        withdraw()
         try:
             code = self._code(path)
         except Exception as error:
@@ -92,6 +98,13 @@ class _Claim:
         output = _Namespace(write=write)
         stand_in._run_module_as_main = partial(print, sep="", end="", file=output)
         sys.modules["runpy"] = stand_in
+
+
+def withdraw() -> None:
+    """Take our path hook away, if it is still there: an archive's or directory's `__main__` needs none."""
+    for hook in sys.path_hooks[:]:
+        if getattr(hook, "func", None) is _Claim.claim:
+            sys.path_hooks.remove(hook)
 
 
 class _Importer:

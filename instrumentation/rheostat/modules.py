@@ -36,6 +36,9 @@ class Modules:
     def __init__(self, cache: Cache, selection: Selection) -> None:
         self._cache = cache
         self.selection = selection
+        self.before_main: Callable[[], None] | None = (
+            None  # called before the code of `__main__` is handed out
+        )
 
     def observe(
         self, source: bytes, path: str, name: str, body: int, plain: Callable[[], object]
@@ -46,6 +49,8 @@ class Modules:
         where that has effects, on a cache miss (it fills `__pycache__`) and for code that the compiler warns of.
         """
         image = current()
+        if body == MAIN_SITE and self.before_main is not None:
+            self.before_main()
         if image is None:
             return None
         own = body == MAIN_SITE or self.selection.reason_not_own(path) is None

@@ -8,6 +8,8 @@ code with placeholders, the encoded list of its functions for the MODULE event, 
 
 from __future__ import annotations
 
+import sys
+
 from rheostat.activations import CallSite, GeneratorSite, Resume, Suspend
 from rheostat.cache import context_key
 from rheostat.image import current
@@ -85,6 +87,8 @@ class Modules:
         self, image: Image, source: bytes, path: str, name: str, own: bool, body: int | None
     ) -> Kept | None:
         from rheostat import transform  # on a miss only
+
+        sys.path_importer_cache.pop(sys.modules["rheostat"].__path__[0], None)
 
         def wants(function: str) -> str | None:
             return self.selection.reason_against_function(function, own)

@@ -18,14 +18,13 @@ Works on the syntax tree that `compile` returns, through `_ast`: importing `ast`
 Called by hook.py and mainmodule.py on a cache miss; raises whatever the compiler raises, and the caller steps aside.
 """
 
+from __future__ import annotations
+
 import _ast
 import _warnings
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType
-from typing import Any, NamedTuple
 
-from rheostat.codeobjects import first_line_after, set_line, with_entrance
+from rheostat.codeobjects import Code, first_line_after, set_line, with_entrance
 from rheostat.placeholders import (
     CALL_SITE,
     GENERATOR_SITE,
@@ -39,6 +38,12 @@ from rheostat.placeholders import (
     is_placeholder,
 )
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, IMPORT
+
+TYPE_CHECKING = False  # typing might be found in the program's own folder by now
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+    from typing import Any
 
 _NOWHERE: dict[str, Any] = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
 _OBSERVED_DUNDERS = frozenset(
@@ -71,20 +76,28 @@ _JIT = frozenset(
 _MAX_LEFT_ALONE = 20  # functions of one module that do not compile with our `with` before the module is left alone
 
 
-class Function(NamedTuple):
+class Function:
     """A function that was given a site; the position in the list is the index of its placeholder."""
 
-    kind: int  # of rheostat.spool.layout
-    name: str  # qualified, with the module, dots throughout
-    line: int
+    __slots__ = ("kind", "line", "name")
+
+    def __init__(self, kind: int, name: str, line: int) -> None:
+        self.kind = kind  # of rheostat.spool.layout
+        self.name = name  # qualified, with the module, dots throughout
+        self.line = line
 
 
-class Transformed(NamedTuple):
+class Transformed:
     """A module's code with placeholders, and what is to be said about its functions."""
 
-    code: CodeType
-    functions: list[Function]
-    skipped: list[tuple[str, str]]  # (qualified name, reason)
+    __slots__ = ("code", "functions", "skipped")
+
+    def __init__(
+        self, code: CodeType, functions: list[Function], skipped: list[tuple[str, str]]
+    ) -> None:
+        self.code = code
+        self.functions = functions
+        self.skipped = skipped  # (qualified name, reason)
 
 
 def transform_pool(source: bytes, path: str) -> CodeType:
@@ -158,7 +171,7 @@ def warns(source: bytes, path: str) -> bool:
 
 def _settle_lines(code: CodeType) -> CodeType:
     """Give the instructions that enter a `with` of ours their line, in *code* and all code within it."""
-    constants = tuple(_settle_lines(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    constants = tuple(_settle_lines(c) if isinstance(c, Code) else c for c in code.co_consts)
     code = code.replace(co_consts=constants)
     entries = [
         index
@@ -171,11 +184,14 @@ def _settle_lines(code: CodeType) -> CodeType:
     return set_line(code, start, stop, first_line_after(code, stop))
 
 
-class _Scope(NamedTuple):
+class _Scope:
     """Where a statement stands: the dotted name so far, and whether that is a module, class or function."""
 
-    name: str
-    kind: str
+    __slots__ = ("kind", "name")
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
 
 
 class _Rewrite:

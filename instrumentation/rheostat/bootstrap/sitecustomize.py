@@ -38,6 +38,32 @@ def _start(run):
         return
     with open(run + "/settings", "rb", buffering=0) as file:
         data = file.read()
+    with_user, sys.path[:] = sys.path[:], _standard_path()
+    known = set(sys.modules)
+    try:
+        _load_all(run, data)
+    finally:
+        sys.path[:] = with_user
+        for name in set(sys.modules) - known:
+            # A module of the program may bear the name of one that we imported, `resource` say.
+            if not name.startswith(("rheostat", "_")) and name not in sys.builtin_module_names:
+                del sys.modules[name]
+
+
+def _standard_path():
+    # type: () -> list[str]
+    """Return the entries of `sys.path` that hold the standard library alone."""
+    own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    prefixes = (sys.base_prefix + "/", sys.base_exec_prefix + "/")
+    return [
+        entry
+        for entry in sys.path
+        if entry.startswith(prefixes) and "-packages" not in entry and entry not in own
+    ]
+
+
+def _load_all(run, data):
+    # type: (str, bytes) -> None
     cache = [
         line[16:]
         for line in data.decode("utf-8", "surrogateescape").split("\n")

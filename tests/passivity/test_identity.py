@@ -6,7 +6,16 @@ import pytest
 from harness import Lab
 
 # Modules that the recorder itself brings in; documented in docs/passivity.md.
-OURS = {"__future__", "_ast", "_contextvars", "_functools", "_operator", "_struct", "encodings.ascii", "itertools"}
+OURS = {
+    "__future__",
+    "_ast",
+    "_contextvars",
+    "_functools",
+    "_operator",
+    "_struct",
+    "encodings.ascii",
+    "itertools",
+}
 
 
 PROBE = """

@@ -27,7 +27,9 @@ def bucket_of(duration_ns: int) -> int:
 
 def bounds_of(bucket: int) -> tuple[float, float]:
     """Return the least duration of *bucket*, and that of the next."""
-    low, high = (_SINGLE.unpack(_BITS.pack(number << 16 + _FINE))[0] for number in (bucket, bucket + 1))
+    low, high = (
+        _SINGLE.unpack(_BITS.pack(number << 16 + _FINE))[0] for number in (bucket, bucket + 1)
+    )
     return low, high
 
 

@@ -148,7 +148,9 @@ class Error:
     time_ns: int | None
     type: str
     message: str | None
-    stack: list[tuple[str, int, str]]  # (file, line, function), outermost first; empty: not recorded
+    stack: list[
+        tuple[str, int, str]
+    ]  # (file, line, function), outermost first; empty: not recorded
 
 
 def _names(kind: type) -> str:
@@ -290,7 +292,9 @@ class ThreadNames:
 
     def __init__(self, history: sqlite3.Connection) -> None:
         self._known: dict[tuple[int, int], list[tuple[int, str]]] = {}
-        rows = history.execute("SELECT process, ident, since_ns, name FROM threads ORDER BY since_ns")
+        rows = history.execute(
+            "SELECT process, ident, since_ns, name FROM threads ORDER BY since_ns"
+        )
         for process, ident, since, name in rows:
             self._known.setdefault((process, ident), []).append((since, name))
 

@@ -1,0 +1,269 @@
+"""One process image while it is read: its files, how far they were read, and its span stream.
+
+Records are read before events: what a record refers to (its function, its thread's name, its exception) was written
+before it, so it is known by the time the record is joined.
+"""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD_SIZE
+from rheostat_agent.batch import Batch
+from rheostat_agent.events import Event, Malformed, ProcessEvent, parse
+from rheostat_agent.lifetimes import Life
+from rheostat_agent.reader import BadFile, EventFile, FileName, Segment, Spool, open_segment
+from rheostat_agent.stream import ImageStream, record_at
+
+_PEEK = 64  # slots that are looked at before more are read
+_PIECE = 4 * CHUNK_SLOTS  # slots read at once
+_GROUP = 32  # chunks with pending slots that are read at once
+MAX_PENDING = 500_000
+
+
+@dataclass(slots=True)
+class SegmentState:
+    """A segment and how far it was read."""
+
+    segment: Segment
+    frontier: int = 0  # slots of it below were looked at …
+    pending: list[int] = field(default_factory=list)  # … and are settled, but for these; ascending
+    dropped: int = 0
+    is_changed: bool = True
+
+    def is_settled(self) -> bool:
+        """Say whether nothing more can come from it."""
+        return self.frontier == self.segment.slots and not self.pending
+
+    def row(self) -> tuple[int, int, int, bytes, int]:
+        """Return the row of the table `segments`."""
+        name = self.segment.name
+        return (
+            name.base,
+            name.number,
+            self.frontier,
+            array("Q", self.pending).tobytes(),
+            self.dropped,
+        )
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far an agent before us had read a segment."""
+
+    frontier: int
+    pending: list[int]
+    dropped: int
+
+
+class Image:
+    """One image. `stream` and `life` are there once its process event was read."""
+
+    def __init__(
+        self, base: int, spool: Spool, apply: Callable[["Image", Event, bool], None]
+    ) -> None:
+        """*apply*(image, event, was it read by an agent before us) takes the events."""
+        self.base = base
+        self.stream: ImageStream | None = None
+        self.life: Life | None = None
+        self.start: ProcessEvent | None = None
+        self.exec_ns: int | None = None
+        self.dropped = 0
+        self.is_done = False
+        self.is_changed = False
+        self.bad: list[str] = []  # what is wrong with its files
+        self.bad_events = 0
+        self.segments: dict[int, SegmentState] = {}
+        self.unread: dict[int, FileName] = {}  # segments whose header is not there yet
+        self.event_files: dict[int, EventFile] = {}
+        self.events_read: dict[int, int] = {}  # offsets that an agent before us committed
+        self.cursors: dict[int, Cursor] = {}
+        self._known: set[FileName] = set()
+        self._spool = spool
+        self._apply = apply
+
+    def add_file(self, name: FileName) -> None:
+        """Know a file of this image. Raises OSError where the machine is at its limits: tried again then."""
+        if name in self._known:
+            return
+        if name.is_events:
+            try:
+                read_to = self.events_read.get(name.number, 0)
+                self.event_files[name.number] = EventFile(self._spool, name, read_to)
+            except BadFile as error:
+                self.bad.append(str(error))
+        else:
+            self.unread[name.number] = name
+        self._known.add(name)
+
+    def _open_segments(self) -> None:
+        for number, name in list(self.unread.items()):
+            try:
+                segment = open_segment(self._spool, name)
+            except BadFile as error:
+                self.bad.append(str(error))
+                del self.unread[number]
+                continue
+            if segment is not None:
+                state = SegmentState(segment)
+                cursor = self.cursors.pop(number, None)
+                if cursor is not None:
+                    state.frontier, state.dropped = cursor.frontier, cursor.dropped
+                    state.pending = cursor.pending
+                self.segments[number] = state
+                del self.unread[number]
+
+    def read_events(self) -> bool:
+        """Read the events that are new; say whether there were any."""
+        found = False
+        for number in sorted(self.event_files):
+            file = self.event_files[number]
+            for kind, fields, was_read in file.read():
+                try:
+                    event = parse(kind, fields)
+                except (Malformed, ValueError):
+                    self.bad_events += not was_read
+                    continue
+                self._apply(self, event, was_read)
+                found = True
+            if file.broken:
+                self.bad.append(file.broken)
+                file.close()
+                del self.event_files[number]
+                self.is_changed = True
+        return found
+
+    def read(self, batch: Batch, budget: int, is_final: bool) -> tuple[bool, int]:
+        """Read what is new into *batch*, about *budget* records; return (anything was, records read).
+
+        *is_final*: its writer is dead, so what is empty now stays empty.
+        """
+        self._open_segments()
+        progress = self.read_events()
+        stream = self.stream
+        if stream is None:
+            return progress, 0
+        taken = 0
+        states = sorted(self.segments.values(), key=lambda state: state.segment.first)
+        for state in states:
+            if state.pending:
+                progress = self._read_pending(state, stream, batch) or progress
+        for state in states:
+            thorough = is_final or state is not states[-1]
+            taken += self._read_new(state, stream, batch, budget - taken, thorough)
+            self._read_dropped(state)
+        if taken < budget:
+            self._release_imports(stream, batch)
+        stream.fold()
+        return progress or taken > 0, taken
+
+    def _read_pending(self, state: SegmentState, stream: ImageStream, batch: Batch) -> bool:
+        chunks = [
+            (chunk, list(slots))
+            for chunk, slots in groupby(state.pending, lambda slot: slot >> CHUNK_BITS)
+        ]
+        pending: list[int] = []
+        changed = False
+        for at in range(0, len(chunks), _GROUP):
+            group = chunks[at : at + _GROUP]
+            first = state.segment.first
+            data = [
+                state.segment.read((chunk << CHUNK_BITS) - first, CHUNK_SLOTS) for chunk, _ in group
+            ]
+            self.read_events()
+            for (chunk, slots), records in zip(group, data, strict=True):
+                stays, moved = stream.take_again(chunk, records, slots, batch)
+                pending += stays
+                changed = changed or moved
+        if len(pending) != len(state.pending):
+            state.is_changed = changed = True
+        state.pending = pending
+        return changed
+
+    def _read_new(
+        self, state: SegmentState, stream: ImageStream, batch: Batch, budget: int, thorough: bool
+    ) -> int:
+        """Read slots behind the frontier until one piece is not full; *thorough*: look behind empty ones too."""
+        taken, segment = 0, state.segment
+        while taken < budget and state.frontier < segment.slots:
+            if not thorough and not segment.read(state.frontier, _PEEK).strip(b"\0"):
+                break
+            data = segment.read(state.frontier, _PIECE)
+            used = -(-len(data.rstrip(b"\0")) // RECORD_SIZE)
+            if used:
+                self.read_events()
+                self._take(state, stream, memoryview(data)[: used * RECORD_SIZE], batch)
+                taken += used
+                state.is_changed = True
+            if used < _PIECE:
+                break
+        return taken
+
+    def _take(
+        self, state: SegmentState, stream: ImageStream, data: memoryview, batch: Batch
+    ) -> None:
+        """Take records that are new, chunk by chunk."""
+        slot, at = state.segment.first + state.frontier, 0
+        state.frontier += len(data) // RECORD_SIZE
+        while at < len(data):
+            size = (CHUNK_SLOTS - slot % CHUNK_SLOTS) * RECORD_SIZE
+            state.pending += stream.take(slot, data[at : at + size], batch)
+            slot, at = slot + size // RECORD_SIZE, at + size
+        if len(state.pending) > MAX_PENDING:
+            stream.bad += len(state.pending) - MAX_PENDING
+            del state.pending[MAX_PENDING:]
+
+    def _read_dropped(self, state: SegmentState) -> None:
+        dropped = state.segment.dropped()
+        if dropped > state.dropped:
+            self.dropped += dropped - state.dropped
+            state.dropped = dropped
+            state.is_changed = self.is_changed = True
+
+    def _release_imports(self, stream: ImageStream, batch: Batch) -> None:
+        settled = set(stream.release_imports(batch))
+        if settled:
+            for state in self.segments.values():
+                left = [slot for slot in state.pending if slot not in settled]
+                if len(left) != len(state.pending):
+                    state.pending, state.is_changed = left, True
+
+    def close(self, end_ns: int, cause: str, error: int, batch: Batch) -> None:
+        """End what is open, at the monotonic time *end_ns*; nothing more is read of this image.
+
+        Slots that are empty now never began; those of functions that nobody named are counted as bad.
+        """
+        self.is_done = self.is_changed = True
+        stream = self.stream
+        if stream is None:
+            return
+        records = {}
+        open_slots = set(stream.open_slots())
+        for state in self.segments.values():
+            for slot in state.pending:
+                data = state.segment.read(slot - state.segment.first, 1)
+                if slot in open_slots and data:
+                    records[slot] = record_at(data, 0)
+                elif data.strip(b"\0"):
+                    stream.bad += 1
+            state.pending, state.frontier, state.is_changed = [], state.segment.slots, True
+        stream.close(end_ns, cause, error, records, batch)
+        stream.fold()
+
+    def latest_ns(self) -> int:
+        """Return the latest monotonic time in anything that was read of it."""
+        began = self.start.mono_ns if self.start else 0
+        return max(began, self.stream.last_ns if self.stream else 0)
+
+    def is_torn(self) -> bool:
+        """Say whether an event file ends in an incomplete event."""
+        return any(file.has_more() for file in self.event_files.values())
+
+    def close_files(self) -> None:
+        """Close all files."""
+        for state in self.segments.values():
+            state.segment.close()
+        for file in self.event_files.values():
+            file.close()
+        self.segments, self.event_files, self.unread = {}, {}, {}

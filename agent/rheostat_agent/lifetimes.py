@@ -1,0 +1,261 @@
+"""Lives: which processes a run has, who started whom, and when each of them ended.
+
+A process is watched through a pidfd, so that its end is seen when it happens and a pid that is used again deceives
+nobody; where descriptors run out, by the start time in /proc. It may hold several images one after the other: exec keeps
+the pid and the start time. Nothing here waits for a process or sends it a signal; only the launcher knows how one ended.
+"""
+
+import os
+import select
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_SLACK_NS = 50_000_000  # of start times, which are told in hundredths of a second
+_MAX_ENVIRONMENT = 4 << 20
+_MAX_ANCESTORS = 64
+
+
+@dataclass(slots=True)
+class Process:
+    """A process of the run, as far as it is known by now; the columns of the table `processes`."""
+
+    id: int
+    span_id: int
+    parent_span_id: int | None
+    start_ns: int  # since the epoch, like end_ns
+    pid: int | None = None
+    base: int | None = None
+    ppid: int | None = None
+    generation: int | None = None
+    name: str | None = None
+    executable: str | None = None
+    cwd: str | None = None
+    argv: str | None = None  # JSON
+    python: str | None = None
+    end_ns: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: str | None = None
+    user_s: float | None = None
+    system_s: float | None = None
+    max_rss_bytes: int | None = None
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the row of the table."""
+        return (
+            self.id, self.base, self.span_id, self.parent_span_id, self.pid, self.ppid, self.generation,
+            self.name, self.executable, self.cwd, self.argv, self.python, self.start_ns, self.end_ns,
+            self.exit_code, self.signal, self.cause, self.user_s, self.system_s, self.max_rss_bytes,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What /proc/PID/stat says."""
+
+    ppid: int
+    start_ticks: int
+    is_dead: bool  # a zombie: its parent has not asked yet
+
+
+def read_stat(pid: int) -> Stat | None:
+    """Return what /proc says of *pid*, None if there is no such process."""
+    try:
+        data = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = data[data.rindex(b")") + 2 :].split()  # the name before may hold anything
+    return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X"))
+
+
+def started_ns(start_ticks: int) -> int:
+    """Return the monotonic time of a start that /proc tells; it counts from the boot, with the time in suspend."""
+    suspended = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    return start_ticks * _TICK_NS - suspended
+
+
+def read_boot_id() -> str:
+    """Return what names this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@dataclass(slots=True)
+class Watch:
+    """A living process that is being watched."""
+
+    pid: int  # as we see it; in a container's own namespace it has another
+    start_ticks: int
+    descriptor: int | None  # a pidfd
+
+    def is_alive(self) -> bool:
+        """Say whether the process lives."""
+        if self.descriptor is not None:
+            poll = select.poll()
+            poll.register(self.descriptor, select.POLLIN)
+            return not poll.poll(0)
+        stat = read_stat(self.pid)
+        return stat is not None and stat.start_ticks == self.start_ticks and not stat.is_dead
+
+    def close(self) -> None:
+        """Watch no longer."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def _watch(pid: int) -> Watch | None:
+    descriptor = None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    except OSError:  # no descriptor left, or not permitted here: /proc will do
+        descriptor = None
+    stat = read_stat(pid)
+    if stat is None:
+        if descriptor is not None:
+            os.close(descriptor)
+        return None
+    return Watch(pid, stat.start_ticks, descriptor)
+
+
+def watch_again(pid: int, start_ticks: int) -> Watch | None:
+    """Watch the process that had *pid* and *start_ticks*; None if it is gone."""
+    watch = _watch(pid)
+    if watch is not None and (watch.start_ticks != start_ticks or not watch.is_alive()):
+        watch.close()
+        return None
+    return watch
+
+
+def watch_new(pid: int, born_ns: int, executable: str, run_directory: Path) -> Watch | None:
+    """Watch the process that called itself *pid* at the monotonic time *born_ns*; None if it is gone.
+
+    It may have seen itself in a pid namespace of its own, and *pid* be another's here: ours has the run in its
+    environment, or at least its executable (a program may overwrite its environment to show a title).
+    """
+    watch = _watch(pid)
+    if watch is not None:
+        is_older = started_ns(watch.start_ticks) <= born_ns + _SLACK_NS
+        if is_older and watch.is_alive() and _is_of_run(pid, run_directory):
+            return watch
+        watch.close()
+        nested = _find_nested(pid, run_directory)
+        if nested is None and is_older and _executes(pid, executable):
+            nested = pid
+    else:
+        nested = _find_nested(pid, run_directory)
+    watch = _watch(nested) if nested is not None else None
+    if watch is not None and not watch.is_alive():
+        watch.close()
+        return None
+    return watch
+
+
+def _is_of_run(pid: int, run_directory: Path) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read(_MAX_ENVIRONMENT)
+    except PermissionError:  # it changed its user: then it is no stranger's either
+        return True
+    except OSError:
+        return False
+    return b"RHEOSTAT_RUN=" + os.fsencode(run_directory) in environment.split(b"\0")
+
+
+def _executes(pid: int, executable: str) -> bool:
+    try:
+        return os.path.samefile(f"/proc/{pid}/exe", executable)
+    except OSError:
+        return False
+
+
+_last_search_ns = 0
+
+
+def _find_nested(pid: int, run_directory: Path) -> int | None:
+    """Return the process of this run that has *pid* in a namespace below ours; looked for ten times a second at most."""
+    global _last_search_ns
+    now = time.monotonic_ns()
+    if now - _last_search_ns < 100_000_000:
+        return None
+    _last_search_ns = now
+    own = os.readlink("/proc/self/ns/pid")
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.readlink(f"/proc/{entry}/ns/pid") != own:
+                status = Path(f"/proc/{entry}/status").read_text("utf-8", "replace")
+                numbers = status.partition("\nNSpid:")[2].partition("\n")[0].split()
+                if numbers[-1:] == [str(pid)] and _is_of_run(int(entry), run_directory):
+                    return int(entry)
+        except OSError:  # gone, or not ours to look at
+            continue
+    return None
+
+
+@dataclass(slots=True)
+class Life:
+    """A process and its watch."""
+
+    process: Process
+    watch: Watch | None = None
+    died_ns: int | None = None  # monotonic; None: it lives, or nobody knows when
+    is_dead: bool = False
+    is_executing: bool = False  # it said that it was about to exec
+
+
+@dataclass(slots=True)
+class Lives:
+    """The processes of a run that are alive, or ended so lately that images of theirs may still turn up."""
+
+    run_directory: Path
+    by_pid: dict[int, Life] = field(default_factory=dict)  # the latest of each pid
+    _watched: dict[int, Life] = field(default_factory=dict)  # by number of the process
+
+    def find(self, pid: int, born_ns: int, generation: int) -> Life | None:
+        """Return the life that an image continues which began at *born_ns* by exec; None if it is a new one."""
+        life = self.by_pid.get(pid)
+        if life is None or generation:
+            return None
+        if life.is_dead:
+            known = life.died_ns is not None and born_ns <= life.died_ns
+            return life if known or (life.died_ns is None and life.is_executing) else None
+        return life
+
+    def add(self, life: Life) -> None:
+        """Know *life* by its pid."""
+        if life.process.pid is not None:
+            self.by_pid[life.process.pid] = life
+        if life.watch is not None:
+            self._watched[life.process.id] = life
+
+    def ancestor(self, ppid: int) -> Process | None:
+        """Return the nearest process of the run among *ppid* and the processes above it."""
+        for _ in range(_MAX_ANCESTORS):
+            life = self.by_pid.get(ppid)
+            if life is not None:
+                return life.process
+            stat = read_stat(ppid) if ppid > 1 else None
+            if stat is None:
+                return None
+            ppid = stat.ppid
+        return None
+
+    def find_deaths(self, now_ns: int) -> list[Life]:
+        """Return the lives that have ended since the last call; they are marked."""
+        ended = [
+            life for life in self._watched.values() if life.watch and not life.watch.is_alive()
+        ]
+        for life in ended:
+            life.is_dead, life.died_ns = True, now_ns
+            del self._watched[life.process.id]
+            if life.watch is not None:
+                life.watch.close()
+        return ended
+
+    def living(self) -> int:
+        """Return how many processes live."""
+        return len(self._watched)

@@ -1,0 +1,8 @@
+import circular_import
+
+
+def f():
+    return circular_import.nothing
+
+
+f()

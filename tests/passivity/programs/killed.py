@@ -1,0 +1,10 @@
+import os
+import signal
+
+
+def main():
+    print("out", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+main()

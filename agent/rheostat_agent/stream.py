@@ -188,8 +188,7 @@ class ImageStream:
                 continue
             if marks:
                 self._parented.add(parent)
-            if end > last_ns:
-                last_ns = end
+            last_ns = max(last_ns, end)
             places[slot & _SLOT] = child.high | thread
             duration = end - start
             child.durations.append(duration)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 
@@ -38,14 +39,21 @@ class Settings:
 
 def write_settings(path: str, settings: Settings) -> None:
     """Write *settings* to a new file *path* with mode 0600. Raises OSError."""
-    import os
-
-    lines = []
+    pairs = []
     for key in Settings.__slots__:
         value: Any = getattr(settings, key)
-        for item in value if isinstance(value, tuple) else (value,):
-            text = str(item)
-            lines.append(key + "=" + text.replace("\\", "\\\\").replace("\n", "\\n") + "\n")
+        pairs += [(key, item) for item in (value if isinstance(value, tuple) else (value,))]
+    write_pairs(path, pairs)
+
+
+def write_pairs(path: str, pairs: Iterable[tuple[str, object]]) -> None:
+    """Write *pairs* of key and value to a new file *path* with mode 0600. Raises OSError."""
+    import os
+
+    lines = [
+        key + "=" + str(value).replace("\\", "\\\\").replace("\n", "\\n") + "\n"
+        for key, value in pairs
+    ]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
@@ -54,13 +62,19 @@ def write_settings(path: str, settings: Settings) -> None:
         os.close(descriptor)
 
 
-def read_settings(data: bytes) -> Settings:
-    """Return the settings encoded in *data*. Raises ValueError or KeyError if they are not ours."""
+def read_pairs(data: bytes) -> dict[str, list[str]]:
+    """Return the values of each key in *data*, in their order."""
     values: dict[str, list[str]] = {}
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         key, _, text = line.partition("=")
         parts = [part.replace("\\n", "\n") for part in text.split("\\\\")]
         values.setdefault(key, []).append("\\".join(parts))
+    return values
+
+
+def read_settings(data: bytes) -> Settings:
+    """Return the settings encoded in *data*. Raises ValueError or KeyError if they are not ours."""
+    values = read_pairs(data)
     return Settings(
         project_root=values["project_root"][0],
         cache_directory=values["cache_directory"][0],

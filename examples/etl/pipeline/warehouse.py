@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from pipeline.join import Sale
 
@@ -29,7 +30,7 @@ class Warehouse:
         self._path = path
         self._turn = threading.Lock()
 
-    def __enter__(self) -> "Warehouse":
+    def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
         self._connection = sqlite3.connect(self._path, check_same_thread=False)
         self._connection.execute("PRAGMA synchronous = OFF")

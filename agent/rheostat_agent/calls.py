@@ -13,6 +13,7 @@ from typing import Any
 
 from rheostat.spool.layout import ASYNC_GENERATOR, GENERATOR, IMPORT
 from rheostat_agent.history.histogram import Histogram
+from rheostat_agent.history.query import PATH_SEPARATOR
 
 MAX_PATHS = 20_000
 
@@ -152,6 +153,19 @@ class Calls:
         functions, paths = self._new_functions, [path.row() for path in self._changed.values()]
         self._new_functions, self._changed = [], {}
         return functions, paths
+
+    def named_totals(self) -> list[tuple[str, int, int, int, bytes]]:
+        """Return (names joined, calls, errors, total_ns, histogram) of all paths."""
+        names = {number: key[0] for key, number in self._functions.items()}
+        full: dict[int, str] = {0: ""}
+        rows = []
+        for path in self._paths.values():
+            above = full[path.parent or 0] or path.process_name
+            full[path.id] = f"{above}{PATH_SEPARATOR}{names[path.function]}"
+            rows.append(
+                (full[path.id], path.calls, path.errors, path.total_ns, path.histogram.to_bytes())
+            )
+        return rows
 
     def all_paths(self) -> Iterator[Path]:
         """Yield all paths; parents before their children."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rheostat.spool import events as spool
-from rheostat.spool.events import Field, decode_fields
+from rheostat.spool.events import decode_fields
 from rheostat.spool.layout import FUNCTION, IMPORT
+from rheostat_agent.reader import Field
 
 MAX_TEXT = 4096
 MAX_ARGUMENTS = 1000

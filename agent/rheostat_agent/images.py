@@ -69,7 +69,9 @@ class Image:
         self.life: Life | None = None
         self.start: ProcessEvent | None = None
         self.exec_ns: int | None = None
-        self.dropped = 0
+        self.dropped = self.dropped_told = (
+            0  # calls counted, not recorded; those already in `losses`
+        )
         self.is_done = False
         self.is_changed = False
         self.bad: list[str] = []  # what is wrong with its files

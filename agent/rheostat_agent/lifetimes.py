@@ -14,6 +14,7 @@ from typing import Any
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _SLACK_NS = 50_000_000  # of start times, which are told in hundredths of a second
+_SPAWN_NS = 10_000_000_000  # that starting a process may take
 _MAX_ENVIRONMENT = 4 << 20
 _MAX_ANCESTORS = 64
 
@@ -45,11 +46,19 @@ class Process:
 
     def row(self) -> tuple[Any, ...]:
         """Return the row of the table."""
-        return (
-            self.id, self.base, self.span_id, self.parent_span_id, self.pid, self.ppid, self.generation,
-            self.name, self.executable, self.cwd, self.argv, self.python, self.start_ns, self.end_ns,
-            self.exit_code, self.signal, self.cause, self.user_s, self.system_s, self.max_rss_bytes,
-        )  # fmt: skip
+        return tuple(getattr(self, column) for column in _COLUMNS)
+
+    @classmethod
+    def from_row(cls, row: tuple[Any, ...]) -> "Process":
+        """Return the process of a row of the table."""
+        return cls(**dict(zip(_COLUMNS, row, strict=True)))
+
+
+_COLUMNS = (
+    "id", "base", "span_id", "parent_span_id", "pid", "ppid", "generation", "name", "executable", "cwd",
+    "argv", "python", "start_ns", "end_ns", "exit_code", "signal", "cause", "user_s", "system_s",
+    "max_rss_bytes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Stat:
     ppid: int
     start_ticks: int
     is_dead: bool  # a zombie: its parent has not asked yet
+    wait_status: int  # of a zombie, as wait(2) tells it; 0 where we may not know
 
 
 def read_stat(pid: int) -> Stat | None:
@@ -68,7 +78,8 @@ def read_stat(pid: int) -> Stat | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = data[data.rindex(b")") + 2 :].split()  # the name before may hold anything
-    return Stat(int(fields[1]), int(fields[19]), fields[0] in (b"Z", b"X"))
+    is_dead = fields[0] in (b"Z", b"X")
+    return Stat(int(fields[1]), int(fields[19]), is_dead, int(fields[49]) if is_dead else 0)
 
 
 def started_ns(start_ticks: int) -> int:
@@ -131,6 +142,25 @@ def watch_again(pid: int, start_ticks: int) -> Watch | None:
     return watch
 
 
+def watch_program(pid: int, started_mono_ns: int) -> Watch | None:
+    """Watch the program itself, which the launcher started as *pid* just after *started_mono_ns*; None if it is gone."""
+    watch = _watch(pid)
+    if watch is not None:
+        late_ns = started_ns(watch.start_ticks) - started_mono_ns
+        if not -_SLACK_NS <= late_ns <= _SPAWN_NS or not watch.is_alive():
+            watch.close()
+            return None
+    return watch
+
+
+def is_launcher_alive(pid: int, started_mono_ns: int) -> bool:
+    """Say whether the launcher *pid* of a run that began at *started_mono_ns* still lives."""
+    stat = read_stat(pid)
+    if stat is None or stat.is_dead:
+        return False
+    return started_ns(stat.start_ticks) <= started_mono_ns + _SLACK_NS
+
+
 def watch_new(pid: int, born_ns: int, executable: str, run_directory: Path) -> Watch | None:
     """Watch the process that called itself *pid* at the monotonic time *born_ns*; None if it is gone.
 
@@ -164,6 +194,13 @@ def _is_of_run(pid: int, run_directory: Path) -> bool:
     except OSError:
         return False
     return b"RHEOSTAT_RUN=" + os.fsencode(run_directory) in environment.split(b"\0")
+
+
+def _is_readably_of_run(pid: int, run_directory: Path) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and _is_of_run(pid, run_directory)
+    except FileNotFoundError:
+        return False
 
 
 def _executes(pid: int, executable: str) -> bool:
@@ -213,6 +250,9 @@ class Lives:
 
     run_directory: Path
     by_pid: dict[int, Life] = field(default_factory=dict)  # the latest of each pid
+    _dead: dict[int, Life] = field(
+        default_factory=dict
+    )  # not settled yet; by number of the process
     _watched: dict[int, Life] = field(default_factory=dict)  # by number of the process
 
     def find(self, pid: int, born_ns: int, generation: int) -> Life | None:
@@ -220,6 +260,8 @@ class Lives:
         life = self.by_pid.get(pid)
         if life is None or generation:
             return None
+        if life.process.base is None:
+            return life  # the program, of which no image was seen yet
         if life.is_dead:
             known = life.died_ns is not None and born_ns <= life.died_ns
             return life if known or (life.died_ns is None and life.is_executing) else None
@@ -231,6 +273,16 @@ class Lives:
             self.by_pid[life.process.pid] = life
         if life.watch is not None:
             self._watched[life.process.id] = life
+        else:
+            self._dead[life.process.id] = life
+
+    def dead(self) -> list[Life]:
+        """Return the dead that have not been forgotten."""
+        return list(self._dead.values())
+
+    def forget(self, life: Life) -> None:
+        """All there is to know of *life* is known."""
+        self._dead.pop(life.process.id, None)
 
     def ancestor(self, ppid: int) -> Process | None:
         """Return the nearest process of the run among *ppid* and the processes above it."""
@@ -251,11 +303,36 @@ class Lives:
         ]
         for life in ended:
             life.is_dead, life.died_ns = True, now_ns
-            del self._watched[life.process.id]
+            self._dead[life.process.id] = self._watched.pop(life.process.id)
             if life.watch is not None:
+                _learn_status(life.process, life.watch)
                 life.watch.close()
         return ended
+
+    def descriptors(self) -> list[int]:
+        """Return pidfds, each of which becomes readable when its process ends."""
+        watches = (life.watch for life in self._watched.values())
+        return [watch.descriptor for watch in watches if watch and watch.descriptor is not None]
+
+    def stragglers(self) -> bool:
+        """Say whether any process carries this run in its environment: it may still start an interpreter."""
+        return any(
+            entry.isdigit() and _is_readably_of_run(int(entry), self.run_directory)
+            for entry in os.listdir("/proc")
+        )
 
     def living(self) -> int:
         """Return how many processes live."""
         return len(self._watched)
+
+
+def _learn_status(process: Process, watch: Watch) -> None:
+    """Take how *process* ended from /proc, if its parent has not asked yet; else it stays unknown."""
+    stat = read_stat(watch.pid)
+    if stat is None or not stat.is_dead or stat.start_ticks != watch.start_ticks:
+        return
+    code = os.waitstatus_to_exitcode(stat.wait_status)
+    if code < 0:
+        process.signal = -code
+    elif stat.wait_status:
+        process.exit_code = code

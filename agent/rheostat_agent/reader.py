@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rheostat.spool.events import Field, decode_frames
+from rheostat.spool.events import decode_frames
 from rheostat.spool.layout import (
     CHUNK_SLOTS,
     DROPPED,
@@ -27,6 +27,8 @@ from rheostat.spool.layout import (
     SPANS_SUFFIX,
     VERSION,
 )
+
+Field = int | str | bytes  # of an event
 
 MAX_FILES = 200_000  # of a spool that are looked at
 MAX_SLOT = 1 << 40
@@ -110,6 +112,17 @@ class Spool:
         """Remove a file that has been read to its end, and whose contents are committed."""
         try:
             os.unlink(str(name), dir_fd=self._descriptor)
+        except FileNotFoundError:
+            return
+
+    def set_mark(self, name: str, is_set: bool) -> None:
+        """Have an empty file *name* be there or not."""
+        try:
+            if is_set:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0o600, dir_fd=self._descriptor))
+            else:
+                os.unlink(name, dir_fd=self._descriptor)
         except FileNotFoundError:
             return
 

@@ -370,6 +370,15 @@ class ImageStream:
                 self._dropped[slot] = span.parent
         return settled
 
+    def span_of(self, slot: int) -> int | None:
+        """Return the id of the span in *slot*, the process's for 0; None if its record has not been read."""
+        while slot in self._dropped:
+            slot = self._dropped[slot]
+        if slot == 0:
+            return self.process_span
+        span, node, _ = self._resolve(slot, slot + 1)
+        return None if node is self._root else span
+
     def open_slots(self) -> list[int]:
         """Return the slots of the spans that are open."""
         return sorted(self._open)

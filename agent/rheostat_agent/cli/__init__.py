@@ -1,0 +1,56 @@
+"""The command line: a command parses, calls one function, renders. Results on stdout, remarks on stderr.
+
+Heavy imports stand inside the functions: `rheostat run` starts the user's program in milliseconds.
+"""
+
+import sys
+
+from rheostat import __version__
+from rheostat_agent.cli.commands import COMMANDS, HELP
+from rheostat_agent.cli.options import UsageError, parse, suggestion
+
+FAILURE = 125  # of Rheostat itself; what the program returns is passed on
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Run the command line *arguments*, those of this process by default; return the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if sys.platform != "linux":
+        return fail("only Linux is supported so far")
+    if not words or words[0] in ("--help", "-h", "help"):
+        sys.stdout.write(HELP)
+        return 0 if words else FAILURE
+    if words[0] in ("--version", "-V"):
+        sys.stdout.write(f"rheostat {__version__}\n")
+        return 0
+    name, rest = words[0], words[1:]
+    if name == "runs" and rest[:1] == ["prune"]:
+        name, rest = "runs prune", rest[1:]
+    command = COMMANDS.get(name)
+    if command is None:
+        return fail(
+            f"unknown command {name}{suggestion(name, COMMANDS)}; rheostat --help lists them"
+        )
+    try:
+        values, positional = parse(command, rest)
+        if values.get("help"):
+            sys.stdout.write(command.help())
+            return 0
+        return command.act(values, positional)
+    except UsageError as error:
+        return fail(f"{name}: {error}")
+    except BrokenPipeError:  # `rheostat show | head`
+        _silence_stdout()
+        return 0
+
+
+def fail(text: str, status: int = FAILURE) -> int:
+    """Say *text* in one line on stderr; return *status*."""
+    sys.stderr.write(f"rheostat: {text}\n")
+    return status
+
+
+def _silence_stdout() -> None:
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

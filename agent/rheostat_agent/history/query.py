@@ -210,7 +210,13 @@ def list_runs(state: Path, workflow: str | None = None, limit: int | None = None
         f"{query} ORDER BY started_ns DESC, id LIMIT ?2", (workflow, -1 if limit is None else limit)
     ).fetchall()
     index.close()
-    return [Run(*row[:15], bool(row[15]), *row[16:]) for row in rows]
+    return [_run(row) for row in rows]
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    values = list(row)
+    values[15] = bool(values[15])
+    return Run(*values)
 
 
 def find_run(state: Path, name: str) -> Path:
@@ -233,11 +239,11 @@ def find_run(state: Path, name: str) -> Path:
 def _run_directories(state: Path) -> Iterator[Path]:
     runs = state / "runs"
     if runs.is_dir():
-        yield from (path for path in runs.iterdir() if (path / "run.json").is_file())
+        yield from (path for path in runs.iterdir() if (path / "run").is_file())
 
 
 def _started(directory: Path) -> int:
-    return (directory / "run.json").stat().st_mtime_ns
+    return (directory / "run").stat().st_mtime_ns
 
 
 def read_meta(history: sqlite3.Connection, key: str) -> Any:
@@ -249,7 +255,13 @@ def read_meta(history: sqlite3.Connection, key: str) -> Any:
 def read_processes(history: sqlite3.Connection) -> list[Process]:
     """Return the processes of the run, in the order in which they were found."""
     rows = history.execute(f"SELECT {_names(Process)} FROM processes ORDER BY id")
-    return [Process(*row[:10], json.loads(row[10] or "[]"), *row[11:]) for row in rows]
+    return [_process(row) for row in rows]
+
+
+def _process(row: tuple[Any, ...]) -> Process:
+    values = list(row)
+    values[10] = json.loads(values[10] or "[]")
+    return Process(*values)
 
 
 def read_functions(history: sqlite3.Connection) -> dict[int, Function]:
@@ -261,7 +273,13 @@ def read_functions(history: sqlite3.Connection) -> dict[int, Function]:
 def read_paths(history: sqlite3.Connection) -> list[PathTotals]:
     """Return the call paths of the run; a parent comes before its children."""
     rows = history.execute(f"SELECT {_names(PathTotals)} FROM paths ORDER BY id")
-    return [PathTotals(*row[:13], Histogram.from_bytes(row[13])) for row in rows]
+    return [_path(row) for row in rows]
+
+
+def _path(row: tuple[Any, ...]) -> PathTotals:
+    values = list(row)
+    values[13] = Histogram.from_bytes(values[13])
+    return PathTotals(*values)
 
 
 def read_spans(history: sqlite3.Connection, after: int = 0) -> Iterator[tuple[int, Span]]:
@@ -277,10 +295,16 @@ def read_open_spans(history: sqlite3.Connection) -> list[Span]:
     return [Span(*row) for row in rows]
 
 
-def read_errors(history: sqlite3.Connection) -> dict[int, Error]:
-    """Return the errors of the run by id."""
-    rows = history.execute(f"SELECT {_names(Error)} FROM errors ORDER BY id")
-    return {row[0]: Error(*row[:7], _stack(row[7])) for row in rows}
+def read_errors(history: sqlite3.Connection, after: int = 0) -> dict[int, Error]:
+    """Return the errors of the run by id, those behind *after*."""
+    query = f"SELECT {_names(Error)} FROM errors WHERE id > ? ORDER BY id"
+    return {row[0]: _error(row) for row in history.execute(query, (after,))}
+
+
+def _error(row: tuple[Any, ...]) -> Error:
+    values = list(row)
+    values[7] = _stack(values[7])
+    return Error(*values)
 
 
 def _stack(text: str | None) -> list[tuple[str, int, str]]:

@@ -4,7 +4,7 @@ history.sqlite (one a run; written by the run's agent alone, read by anybody) in
 
     what happened      processes, functions, paths, spans, open_spans, errors, threads, skipped, notes, losses
     the reader's place images, segments, event_files: what of the spool has been read
-    meta               'run' (a copy of run.json), 'status', 'complete', 'exported', counters
+    meta               'exported' (the cursor of the exporter), counters
 
 A batch is one transaction over all three, so a record is in `spans` if and only if `segments` says it was read: killing
 the agent at any moment neither loses nor doubles one. Synchronous writing is off: a killed process loses nothing that

@@ -1,0 +1,99 @@
+"""How commands come to a run: the state directory, agents for what was left unfinished, and the history."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rheostat_agent.history.query import (
+    HistoryMissing,
+    RunNotFound,
+    find_run,
+    open_history,
+    read_meta,
+)
+from rheostat_agent.recovery import is_read, recover, start_agent
+from rheostat_agent.state import StateUnusable, state_directory
+
+_POLL_S = 0.02
+
+
+class Trouble(Exception):
+    """The command cannot be done; the text is for the user."""
+
+
+def open_state() -> Path:
+    """Return the state directory, having started agents for what others left unfinished. Raises Trouble."""
+    try:
+        state, _ = state_directory(os.environ)
+    except StateUnusable as error:
+        raise Trouble(str(error)) from None
+    recover(state, dict(os.environ))
+    return Path(state)
+
+
+def find(state: Path, words: list[str]) -> Path:
+    """Return the directory of the run that *words* name, the last one by default. Raises Trouble."""
+    if len(words) > 1:
+        raise Trouble(f"one run at a time: {' '.join(words)}")
+    try:
+        return find_run(state, words[0] if words else "last")
+    except RunNotFound as error:
+        raise Trouble(str(error)) from None
+
+
+def wait_until_read(directory: Path, timeout_s: float | None) -> bool:
+    """Wait until the run has been read to its end; *timeout_s* None: however long it takes. Say whether it has.
+
+    A run that goes on is not waited for where there is a *timeout_s*, only one that an agent is still reading.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while not _is_complete(directory):
+        if deadline is not None and (_goes_on(directory) or time.monotonic() > deadline):
+            return False
+        if not is_read(str(directory)):
+            start_agent(str(directory), dict(os.environ))
+            _wait_for(lambda: is_read(str(directory)) or _is_complete(directory))
+        time.sleep(_POLL_S)
+    return True
+
+
+def _wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def _is_complete(directory: Path) -> bool:
+    try:
+        history = open_history(directory)
+    except HistoryMissing:
+        return False
+    try:
+        return bool(read_meta(history, "complete"))
+    finally:
+        history.close()
+
+
+def _goes_on(directory: Path) -> bool:
+    """Say whether the program itself lives."""
+    if (directory / "ended").exists():
+        return False
+    try:
+        history = open_history(directory)
+    except HistoryMissing:
+        return is_read(str(directory))
+    try:
+        row = history.execute("SELECT end_ns FROM processes WHERE id = 1").fetchone()
+        return is_read(str(directory)) and (row is None or row[0] is None)
+    finally:
+        history.close()
+
+
+def history_of(directory: Path) -> sqlite3.Connection:
+    """Return the history of the run in *directory*. Raises Trouble."""
+    try:
+        return open_history(directory)
+    except HistoryMissing as error:
+        raise Trouble(str(error)) from None

@@ -1,0 +1,172 @@
+"""Command-line options: declared once, for parsing, help and shell completion alike.
+
+Not argparse: after the first word that is no option, `run` must hand on the rest byte for byte, and the launcher has no
+ten milliseconds to spare. GNU conventions: `--name value`, `--name=value`, `--` ends the options.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+
+class UsageError(Exception):
+    """The command line makes no sense; the text says what to write instead."""
+
+
+class Option:
+    """One option. *metavar* is empty for a switch; *convert* makes its value of the text and may raise ValueError."""
+
+    def __init__(
+        self,
+        name: str,
+        metavar: str,
+        text: str,
+        default: "Any" = None,
+        convert: "Callable[[str], Any]" = str,
+        repeat: bool = False,
+        choices: "tuple[str, ...]" = (),
+    ) -> None:
+        self.name = name
+        self.metavar = metavar
+        self.text = text
+        self.default = default
+        self.convert = convert
+        self.repeat = repeat
+        self.choices = choices
+
+    @property
+    def key(self) -> str:
+        """Return the key of its value."""
+        return self.name[2:].replace("-", "_")
+
+
+class Command:
+    """A command: its words, what it is for, its options, and the function that does it."""
+
+    def __init__(
+        self,
+        name: str,
+        usage: str,
+        text: str,
+        options: "list[Option]",
+        act: "Callable[[dict[str, Any], list[str]], int]",
+        passes_rest: bool = False,
+    ) -> None:
+        """*passes_rest*: the first word that is no option ends our options."""
+        self.name = name
+        self.usage = usage
+        self.text = text
+        self.options = options
+        self.act = act
+        self.passes_rest = passes_rest
+
+    def help(self) -> str:
+        """Return the help text."""
+        lines = [f"usage: rheostat {self.name} {self.usage}", "", self.text, ""]
+        shown = [(f"{o.name} {o.metavar}".rstrip(), o.text) for o in self.options]
+        shown.append(("--help", "show this"))
+        width = max(len(left) for left, _ in shown)
+        lines += [f"  {left:<{width}}  {right}" for left, right in shown]
+        return "\n".join(lines) + "\n"
+
+
+def parse(command: Command, arguments: "list[str]") -> "tuple[dict[str, Any], list[str]]":
+    """Return (values by key, the words that are no options). Raises UsageError."""
+    options = {option.name: option for option in command.options}
+    values: dict[str, Any] = {
+        option.key: [] if option.repeat else option.default for option in command.options
+    }
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return values, words + rest
+        is_word = not argument.startswith("-") or argument == "-" or not argument.startswith("--")
+        if is_word:
+            if command.passes_rest:
+                return values, [argument, *rest]
+            if argument.startswith("-") and argument != "-":
+                raise UsageError(f"unknown option {argument}")
+            words.append(argument)
+            continue
+        name, equals, text = argument.partition("=")
+        if name == "--help":
+            values["help"] = True
+            return values, words
+        option = options.get(name)
+        if option is None:
+            raise UsageError(f"unknown option {name}{suggestion(name, options)}")
+        _take(option, values, text if equals else None, rest)
+    return values, words
+
+
+def _take(option: Option, values: "dict[str, Any]", text: "str | None", rest: "list[str]") -> None:
+    if not option.metavar:
+        if text is not None:
+            raise UsageError(f"option {option.name} takes no value")
+        values[option.key] = True
+        return
+    if text is None:
+        if not rest:
+            raise UsageError(f"option {option.name} needs a value: {option.metavar}")
+        text = rest.pop(0)
+    if option.choices and text not in option.choices:
+        raise UsageError(f"option {option.name}: {text!r} is none of {', '.join(option.choices)}")
+    try:
+        value = option.convert(text)
+    except ValueError:
+        raise UsageError(f"option {option.name}: {text!r} is no {option.metavar}") from None
+    if option.repeat:
+        values[option.key].append(value)
+    else:
+        values[option.key] = value
+
+
+def suggestion(word: str, known: "Iterable[str]") -> str:
+    """Return ' (did you mean …?)' if *word* is nearly one of *known*, else an empty text."""
+    from difflib import get_close_matches  # on an error only
+
+    near = get_close_matches(word, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def number(text: str) -> int:
+    """Return a count, 0 or more: '5000', '5_000_000'. Raises ValueError."""
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def bytes_of(text: str) -> int:
+    """Return a size in bytes: '2GB', '500M', '0'. Raises ValueError."""
+    word = text.strip().lower().removesuffix("b")
+    unit = word[-1:] if word[-1:].isalpha() else ""
+    value = float(word.removesuffix(unit)) * _SIZES.get(unit, float("nan"))
+    if not value >= 0:
+        raise ValueError(text)
+    return int(value)
+
+
+def seconds_of(text: str) -> float:
+    """Return a duration in seconds: '2', '0.5s', '10m', '30d'. Raises ValueError."""
+    word = text.strip().lower()
+    unit = word[-1:] if word[-1:] in _SPANS else "s"
+    value = float(word.removesuffix(unit)) * _SPANS[unit]
+    if not 0 <= value < 1e12:
+        raise ValueError(text)
+    return value
+
+
+def percent(text: str) -> float:
+    """Return a share as a number from 0 to 1: '1%', '0.5%', '2'. Raises ValueError."""
+    value = float(text.strip().removesuffix("%")) / 100
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value

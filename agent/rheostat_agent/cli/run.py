@@ -1,0 +1,317 @@
+"""`rheostat run`: starts the program and its agent side by side, follows the program, and ends as it ended."""
+
+import os
+import select
+import socket
+import sys
+import time
+
+import rheostat
+from rheostat.settings import Settings, write_settings
+from rheostat_agent.cli.options import UsageError, suggestion
+from rheostat_agent.launcher import child, signals
+from rheostat_agent.launcher.environment import inherited_environment
+from rheostat_agent.launcher.target import Target, TargetError, resolve
+from rheostat_agent.masking import masked
+from rheostat_agent.recovery import recover, start_agent
+from rheostat_agent.rundirectory import (
+    ENDED,
+    RUN,
+    SETTINGS,
+    Ending,
+    RunInfo,
+    discard,
+    make_run_directory,
+    mark_unfinished,
+    new_id,
+)
+from rheostat_agent.state import StateUnusable, cache_directory, state_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_DISABLING = ("RHEOSTAT_DISABLED", "OTEL_SDK_DISABLED")
+_ANSWER_S = 1.0  # for a summary that was asked for
+_WAIT_S, _WAIT_DELIVERY_S = 2.0, 10.0
+
+
+def run(values: "dict[str, Any]", words: "list[str]") -> int:
+    """Run the program that *words* name; returns only if it could not be started."""
+    _check(words)
+    held = signals.hold()
+    environment = inherited_environment()
+    try:
+        target = resolve(words, values["python"], environment, os.getcwd())
+        if any(environment.get(name, "").lower() == "true" for name in _DISABLING):
+            child.replace(target, environment, held)
+        try:
+            state, remark = state_directory(environment)
+        except StateUnusable as error:
+            return _run_unobserved(target, environment, held, values, str(error))
+        remarks = [text for text in (target.remark, remark) if text]
+        launch = _Launch(target, environment, values, state, remarks)
+        return launch.follow(held)
+    except TargetError as error:
+        sys.stderr.write(f"rheostat: {error}\n")
+        return error.status
+
+
+def _check(words: "list[str]") -> None:
+    """Raise UsageError where the first word is meant as an option of ours."""
+    first = words[0] if words else ""
+    if first.startswith("-") and first != "-" and first[:2] not in ("-m", "-c"):
+        from rheostat_agent.cli.commands import COMMANDS
+
+        names = [option.name for option in COMMANDS["run"].options]
+        raise UsageError(f"unknown option {first}{suggestion('-' + first, names)}")
+
+
+def _run_unobserved(
+    target: Target,
+    environment: "dict[str, str]",
+    held: signals.Signals,
+    values: "dict[str, Any]",
+    why: str,
+) -> "NoReturn":
+    pid = child.start(target, environment, held)
+    ending = child.follow(pid)
+    if not values["quiet"]:
+        _tell(f"rheostat: nothing was observed: {why}\n")
+    child.end_as(ending)
+
+
+class _Launch:
+    """One run, from the directory it is kept in to its end."""
+
+    def __init__(
+        self,
+        target: Target,
+        environment: "dict[str, str]",
+        values: "dict[str, Any]",
+        state: str,
+        remarks: "list[str]",
+    ) -> None:
+        self._target = target
+        self._environment = environment
+        self._values = values
+        self._state = state
+        self._remarks = remarks
+        self._is_quiet = values["quiet"] or values["summary"] == "none"
+        self._id = new_id()
+        self._directory = ""
+        self._channel: socket.socket | None = None
+        self._agent = 0
+
+    def follow(self, held: signals.Signals) -> "NoReturn":
+        """Start the program and the agent, and end as the program did. Raises TargetError."""
+        try:
+            self._directory = make_run_directory(self._state, self._id)
+            mark_unfinished(self._state, self._id)
+            write_settings(f"{self._directory}/{SETTINGS}", self._settings())
+        except OSError as error:
+            why = f"{error.filename or self._state}: {error.strerror}"
+            _run_unobserved(self._target, self._environment, held, self._values, why)
+        started_ns, started_mono_ns = time.time_ns(), time.monotonic_ns()
+        try:
+            pid = child.start(self._target, self._observing(), held)
+        except TargetError:
+            discard(self._state, self._directory)
+            raise
+        trouble = self._start_agent(pid, started_ns, started_mono_ns)
+        ending = child.follow(pid, (self._agent,))
+        if not trouble:
+            trouble = self._publish(ending)
+        self._say_what_there_is(trouble)
+        child.end_as(ending)
+
+    def _settings(self) -> Settings:
+        return Settings(
+            project_root=self._target.project_root,
+            cache_directory=cache_directory(self._environment),
+            include=tuple(self._values["include"]),
+            exclude=tuple(self._values["exclude"]),
+            max_spans=self._values["max_spans"],
+        )
+
+    def _observing(self) -> "dict[str, str]":
+        """Return the program's environment: two variables differ from the user's."""
+        path = self._environment.get("PYTHONPATH")
+        ours = rheostat.bootstrap_directory()
+        return {
+            **self._environment,
+            "PYTHONPATH": f"{ours}:{path}" if path else ours,
+            "RHEOSTAT_RUN": self._directory,
+        }
+
+    def _start_agent(self, pid: int, started_ns: int, started_mono_ns: int) -> str:
+        """Start the agent; return why it could not be, empty if it was."""
+        try:
+            self._info(pid, started_ns, started_mono_ns).publish(f"{self._directory}/{RUN}")
+            ours, theirs = socket.socketpair()
+            theirs.set_inheritable(True)
+            self._agent = start_agent(self._directory, self._environment, theirs.fileno())
+            theirs.close()
+            self._channel = ours
+            recover(self._state, self._environment, but=self._id)
+        except OSError as error:
+            return f"the agent could not be started: {error.strerror}"
+        return ""
+
+    def _info(self, pid: int, started_ns: int, started_mono_ns: int) -> RunInfo:
+        target = self._target
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot_id = file.read().strip()
+        return RunInfo(
+            version=1,
+            id=self._id,
+            workflow=self._workflow(),
+            trace_id=self._id + os.urandom(10).hex(),
+            root_span_id=os.urandom(8).hex(),
+            started_ns=started_ns,
+            started_mono_ns=started_mono_ns,
+            boot_id=boot_id,
+            launcher_pid=os.getpid(),
+            pid=pid,
+            kind=target.kind,
+            command=masked(target.argv),
+            executable=target.executable,
+            interpreter=target.interpreter,
+            cwd=os.getcwd(),
+            project_root=target.project_root,
+            max_spans=self._values["max_spans"],
+            max_disk=self._values["max_disk"],
+            summary="none" if self._is_quiet else self._values["summary"],
+            colour=int(_has_colour(self._environment)),
+            columns=_columns(),
+            remarks=self._remarks,
+        )
+
+    def _workflow(self) -> str:
+        return (
+            self._values["name"]
+            or self._environment.get("OTEL_SERVICE_NAME")
+            or _configured_name(self._target.project_root)
+            or self._target.name
+        )
+
+    def _publish(self, ending: child.Ending) -> str:
+        """Leave word of how the program ended; return why that could not be, empty if it could."""
+        try:
+            Ending(
+                ended_ns=ending.wall_ns,
+                ended_mono_ns=ending.monotonic_ns,
+                exit_code=ending.exit_code,
+                signal=ending.signal,
+                user_s=ending.user_s,
+                system_s=ending.system_s,
+                max_rss_bytes=ending.max_rss_bytes,
+            ).publish(f"{self._directory}/{ENDED}")
+        except OSError as error:
+            return f"the end of the run could not be noted: {error.strerror}"
+        return ""
+
+    def _say_what_there_is(self, trouble: str) -> None:
+        """Wait for the agent's summary as long as the user is willing to, and print it."""
+        wait = self._wait()
+        if trouble:
+            if not self._is_quiet:
+                _tell(f"rheostat: {trouble}\n")
+        elif self._channel is not None and wait > 0:
+            text = _receive(self._channel, wait)
+            if text is None:
+                text = f"rheostat: run {self._id} is not read yet: `rheostat show {self._id}` shows it\n"
+            if not self._is_quiet:
+                _tell(text)
+
+    def _wait(self) -> float:
+        wanted = self._values["wait"]
+        if wanted is not None:
+            return float(wanted)
+        environment = self._environment
+        delivers = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+        )
+        is_short_lived = (
+            os.getpid() == 1 or environment.get("INVOCATION_ID") or environment.get("CI")
+        )
+        return _WAIT_DELIVERY_S if delivers and is_short_lived else _WAIT_S
+
+
+def _receive(channel: socket.socket, wait: float) -> "str | None":
+    """Return what the agent answers within *wait* seconds, or when asked after that; None if it does not."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    parts: list[bytes] = []
+    deadline = time.monotonic() + wait
+    try:
+        channel.send(b"e")
+        has_asked = False
+        while True:
+            left = deadline - time.monotonic()
+            if child.asked_to_end() or left <= 0:
+                if has_asked or child.asked_to_end():
+                    break
+                channel.send(b"s")
+                has_asked, deadline = True, time.monotonic() + _ANSWER_S
+                continue
+            if poll.poll(min(left, 0.05) * 1000):
+                data = channel.recv(65536)
+                if not data:
+                    return (
+                        b"".join(parts).decode("utf-8", "replace")
+                        if parts or not has_asked
+                        else None
+                    )
+                parts.append(data)
+    except OSError:
+        pass  # the agent is gone: a later command goes on where it was
+    return b"".join(parts).decode("utf-8", "replace") if parts else None
+
+
+def _tell(text: str) -> None:
+    """Write *text* to stderr; nobody minds if it is closed."""
+    try:
+        os.write(2, text.encode("utf-8", "replace"))
+    except OSError:
+        return
+
+
+def _has_colour(environment: "dict[str, str]") -> bool:
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR"):
+        return True
+    return _is_terminal() and environment.get("TERM") != "dumb"
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(2).columns or 100
+    except OSError:
+        return 100
+
+
+def _configured_name(project_root: str) -> "str | None":
+    """Return `name` of `[tool.rheostat]` in the project's pyproject.toml, None if it has none."""
+    try:
+        with open(f"{project_root}/pyproject.toml", "rb") as file:
+            data = file.read(1 << 20)
+    except OSError:
+        return None
+    if b"[tool.rheostat]" not in data:
+        return None
+    import tomllib
+
+    try:
+        name = tomllib.loads(data.decode())["tool"]["rheostat"].get("name")
+    except (ValueError, KeyError, AttributeError):
+        return None
+    return name if isinstance(name, str) and name else None

@@ -1,0 +1,29 @@
+"""How processes end: in words for the history, and as the error of the calls that they left open."""
+
+import signal
+
+
+def signal_name(number: int) -> str:
+    """Return SIGKILL for 9; SIG and the number for one without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def cause_of(exit_code: int | None, signal_number: int | None) -> str:
+    """Return how a process ended, as the end of a sentence that begins with 'it'; None: not known."""
+    if signal_number is not None:
+        return f"was killed by {signal_name(signal_number)}"
+    if exit_code is not None:
+        return f"exited with status {exit_code}"
+    return "ended, how is not known"
+
+
+def error_type_of(exit_code: int | None, signal_number: int | None) -> str | None:
+    """Return the error.type of calls that a process left open; None: it chose to end, and well."""
+    if signal_number is not None:
+        return signal_name(signal_number)
+    if exit_code == 0:
+        return None
+    return "ProcessExit" if exit_code is not None else "_OTHER"

@@ -1,0 +1,1 @@
+"""Out of the history: to an OTLP backend (delivery.py), into files (files.py). Both go through spans.py."""

@@ -1,0 +1,64 @@
+"""A process of our group that does nothing: what is pending for it was not sent to the launcher alone.
+
+A signal does not tell whether it was sent to one process or to its group. Sent on in the latter case, the program would
+get it twice, the second time perhaps while it ends because of the first, and would end otherwise than alone.
+The witness is `cat` with all signals blocked, reading from a pipe that nobody writes to, so that it ends with us. It is
+not a copy of the launcher, for `pkill -f 'rheostat run'` would find that too. Without a `cat` nobody bears witness, and
+every signal counts as sent to the launcher alone.
+"""
+
+import os
+
+from rheostat_agent.launcher import processes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal  # the module signal imports enum, which takes longer than all of this
+
+_PROGRAMS = ("/bin/cat", "/usr/bin/cat")
+
+
+class Witness:
+    """The witness of one run. All signals must be blocked while it is made."""
+
+    __slots__ = ("_lifeline", "_reader", "pid")
+
+    def __init__(self) -> None:
+        self._reader, self._lifeline = os.pipe()
+        self.pid: int | None = None
+        self._call()
+
+    def saw(self, number: int) -> bool:
+        """Say whether the witness, too, was sent the signal *number* since the last `renew`."""
+        return self.pid is not None and number in processes.pending(self.pid)
+
+    def renew(self) -> None:
+        """Forget what the witness was sent: put another in its place if that is needed."""
+        if self.pid is not None and processes.pending(self.pid):
+            self._dismiss()
+            self._call()
+
+    def close(self) -> None:
+        """Dismiss the witness."""
+        self._dismiss()
+        os.close(self._lifeline)
+        os.close(self._reader)
+
+    def _call(self) -> None:
+        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
+        streams = [(os.POSIX_SPAWN_DUP2, self._reader, 0), *quiet]
+        for program in _PROGRAMS:
+            try:
+                self.pid = os.posix_spawn(program, ["cat"], {}, file_actions=streams)
+                return
+            except OSError:
+                self.pid = None  # not there, or no more processes may be started
+
+    def _dismiss(self) -> None:
+        if self.pid is None:
+            return
+        os.kill(self.pid, _signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.pid = None

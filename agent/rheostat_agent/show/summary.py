@@ -1,0 +1,244 @@
+"""The summary: at most 25 lines on how a run went, where its time went, what failed, what is missing, and what to do next."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rheostat_agent.endings import signal_name
+from rheostat_agent.history.query import (
+    Error,
+    HistoryMissing,
+    Run,
+    open_history,
+    read_errors,
+    read_functions,
+    read_paths,
+    read_processes,
+)
+from rheostat_agent.show.critical import critical_paths
+from rheostat_agent.show.text import Style, count, duration, fit, plain, size
+from rheostat_agent.show.tree import Node, build_tree, prune
+
+if TYPE_CHECKING:
+    from rheostat_agent.rundirectory import RunInfo
+
+MAX_LINES = 25
+_MAX_ERRORS = 4
+_HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How to show it: characters a line, colours, and what remains to be read (records, about)."""
+
+    columns: int
+    style: Style
+    unread: int = 0
+    max_lines: int | None = MAX_LINES
+
+
+def render_run_summary(directory: Path, info: "RunInfo", run: Run, unread: int) -> str:
+    """Return the summary that the launcher prints at the end of a run; empty if there is none to be."""
+    view = View(
+        info.columns,
+        Style(bool(info.colour)),
+        unread,
+        None if info.summary == "full" else MAX_LINES,
+    )
+    lines = [f"  {view.style(plain(remark), 'yellow')}" for remark in info.remarks]
+    try:
+        history = open_history(directory)
+    except HistoryMissing as error:
+        return "\n".join([headline(run, view), *lines, f"  {error}"]) + "\n"
+    try:
+        return "\n".join(render(history, run, view, lines)) + "\n"
+    finally:
+        history.close()
+
+
+def render(history: sqlite3.Connection, run: Run, view: View, remarks: list[str]) -> list[str]:
+    """Return the lines of the summary of *run*."""
+    tail = [
+        *error_lines(history, view),
+        *remarks,
+        *missing_lines(history, run, view),
+        next_line(run, view),
+    ]
+    head = [headline(run, view)]
+    room = None if view.max_lines is None else view.max_lines - len(head) - len(tail) - 1
+    roots = load_tree(history, run)
+    wall = run.wall_ns or 0
+    body = tree_lines(
+        prune(roots, 0 if room is None else wall * 0.005, None, None), view, room, wall
+    )
+    return [*head, *body, *tail]
+
+
+def load_tree(history: sqlite3.Connection, run: Run) -> list[Node]:
+    """Return the call tree of *run*."""
+    processes = read_processes(history)
+    now_ns = run.ended_ns or max(
+        (p.end_ns or p.start_ns for p in processes), default=run.started_ns
+    )
+    critical = critical_paths(history, processes, now_ns)
+    return build_tree(processes, read_functions(history), read_paths(history), critical, now_ns)
+
+
+def headline(run: Run, view: View) -> str:
+    """Return the line on the run as a whole."""
+    style = view.style
+    parts = [
+        style(plain(run.workflow), "bold"),
+        style(
+            ending(run),
+            "green" if run.status == "ok" else "yellow" if run.status == "running" else "red",
+        ),
+        duration(run.wall_ns) if run.wall_ns is not None else "",
+        f"CPU {duration(run.cpu_s * 1e9)}" if run.cpu_s is not None else "",
+        f"peak {size(run.max_rss_bytes)}" if run.max_rss_bytes is not None else "",
+        _spans(run, view),
+        count(run.processes, "process"),
+        f"run {run.id}",
+    ]
+    return style("rheostat ", "dim") + " · ".join(part for part in parts if part)
+
+
+def ending(run: Run) -> str:
+    """Return how the run ended, in words."""
+    if run.signal is not None:
+        return f"killed by {signal_name(run.signal)}"
+    if run.exit_code:
+        return f"failed with status {run.exit_code}"
+    return run.status
+
+
+def _spans(run: Run, view: View) -> str:
+    if view.unread < 1000:
+        return count(run.spans, "span")
+    whole = run.spans + view.unread
+    return f"{run.spans / 1e6:.2f} of ~{whole / 1e6:.1f} million spans read"
+
+
+def tree_lines(roots: list[Node], view: View, room: int | None, wall_ns: int) -> Iterator[str]:
+    """Yield the lines of the call tree, the costliest *room* nodes of it, in its order."""
+    nodes = [pair for root in roots for pair in root.walk()]
+    if room is not None:
+        nodes = _costliest(nodes, max(3, room))
+    if not nodes:
+        return
+    style = view.style
+    yield style(
+        f"  {'total':>8} {'self':>8} {'calls':>9} {'p95':>8}   call path (* critical path)", "dim"
+    )
+    for depth, node in nodes:
+        mark = "*" if node.is_critical else " "
+        name = plain(node.name)
+        notes = _notes(node)
+        columns = f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {node.calls:>9,} {duration(node.p95_ns):>8}"
+        text = fit(f"{'  ' * depth}{name}{notes}", max(20, view.columns - len(columns) - 3))
+        heavy = wall_ns and node.self_ns > wall_ns * 0.1
+        looks = ["bold"] if heavy else []
+        yield f"{columns} {style(mark, 'yellow')} {style(text, *(['red'] if node.errors else []), *looks)}"
+
+
+def _costliest(nodes: list[tuple[int, Node]], room: int) -> list[tuple[int, Node]]:
+    """Return the *room* costliest of *nodes*; a parent costs at least what its child does."""
+    if len(nodes) <= room:
+        return nodes
+    ranked = sorted(range(len(nodes)), key=lambda at: (-nodes[at][1].total_ns, nodes[at][0], at))
+    kept = sorted(ranked[:room])
+    return [nodes[at] for at in kept]
+
+
+def _notes(node: Node) -> str:
+    notes = []
+    if node.errors:
+        notes.append(f"{node.errors:,} failed")
+    if node.open and node.path is not None:
+        notes.append(f"{node.open:,} running")
+    if node.items:
+        notes.append(count(node.items, "item"))
+    if node.path is None:
+        notes.append("process" if node.calls == 1 else count(node.calls, "process"))
+    return f"  ({', '.join(notes)})" if notes else ""
+
+
+def error_lines(
+    history: sqlite3.Connection, view: View, most: int | None = _MAX_ERRORS
+) -> Iterator[str]:
+    """Yield a line for each kind of error: where it arose first, then what it was, and how often."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    fatal: set[tuple[str, str, str]] = set()
+    for error in read_errors(history).values():
+        if error.number is None and error.message is None:
+            continue  # only its type is known: counted in the tree
+        key = (where(error), error.type, error.message or "")
+        seen[key] += 1
+        if error.number is None or error.span is None:
+            fatal.add(key)
+    ranked = sorted(seen.items(), key=lambda item: (item[0] not in fatal, -item[1]))
+    for (place, kind, message), times in ranked[:most]:
+        told = f"{kind}: {message}" if message else kind
+        often = f" ({times:,} times)" if times > 1 else ""
+        line = f"  {plain(place)}{': ' if place else ''}{plain(told)}{often}"
+        yield view.style(fit(line, max(40, view.columns)), "red")
+    if most is not None and len(ranked) > most:
+        yield f"  and {count(len(ranked) - most, 'other kind')} of error: rheostat show --errors"
+
+
+def where(error: Error) -> str:
+    """Return file:line where *error* arose, empty if that is not known."""
+    if not error.stack:
+        return ""
+    file, line, _ = error.stack[-1]
+    return f"{file}:{line}"
+
+
+def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator[str]:
+    """Yield what was lost, left out or not delivered, and what of ours went wrong."""
+    style = view.style
+    losses: Counter[str] = Counter()
+    for reason, number in history.execute("SELECT reason, coalesce(count, 0) FROM losses"):
+        losses[reason] += number
+    for reason, number in losses.most_common(3):
+        yield style(f"  not recorded: {number:,} calls: {plain(reason)}", "yellow")
+    notes = history.execute("SELECT severity, text FROM notes WHERE severity != 'info'").fetchall()
+    for severity, text in notes[:2]:
+        yield style(fit(f"  {severity}: {plain(text)}", view.columns), "yellow")
+    if len(notes) > 2:
+        yield style(
+            f"  and {count(len(notes) - 2, 'other remark')}: {run.directory}/agent.log", "yellow"
+        )
+    if run.undelivered:
+        yield style(
+            f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try", "yellow"
+        )
+    hint = library_hint(history, run)
+    if hint:
+        yield style(fit(f"  {hint}", view.columns), "dim")
+
+
+def library_hint(history: sqlite3.Connection, run: Run) -> str:
+    """Return which libraries may stand behind a function's long self time; empty if none was long."""
+    if not run.wall_ns:
+        return ""
+    longest = max(read_paths(history), key=lambda path: path.self_ns, default=None)
+    if longest is None or longest.self_ns < run.wall_ns * _HINT_SHARE:
+        return ""
+    rows = history.execute(
+        "SELECT DISTINCT name FROM skipped WHERE what = 'library' LIMIT 4"
+    ).fetchall()
+    if not rows:
+        return ""
+    names = [plain(name) for (name,) in rows]
+    return f"self time includes libraries that are not observed: {', '.join(names)} (--include '{names[0]}.*')"
+
+
+def next_line(run: Run, view: View) -> str:
+    """Return the command that tells more."""
+    if view.unread >= 1000:
+        return view.style(f"  `rheostat show {run.id}` for the rest", "dim")
+    return view.style(f"  more: rheostat show {run.id}", "dim")

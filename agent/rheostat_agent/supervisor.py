@@ -1,0 +1,390 @@
+"""The agent: one process a run, in its own session, which reads, keeps and delivers what the run's processes record.
+
+    python -I -m rheostat_agent.supervisor RUN_DIRECTORY [CHANNEL]
+
+Started by the launcher beside the program, or by a later `rheostat` command for a run whose agent was killed. It ends
+when all processes of the run have ended, all they wrote is in the history, and the backend has what it would take.
+Whatever fails here goes to agent.log; nothing of it reaches the program.
+
+The channel is a socket to the launcher. It sends b"e" (the program ended: `ended` is written) and b"s" (out of patience:
+say what you have); the agent answers once, with the summary, and closes it.
+"""
+
+import fcntl
+import json
+import os
+import select
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from rheostat_agent.export.delivery import Delivery, wants_delivery
+from rheostat_agent.history.index import Index
+from rheostat_agent.history.query import HISTORY_NAME, Run
+from rheostat_agent.history.schema import NewerSchema
+from rheostat_agent.history.writer import HistoryBusy, HistoryWriter
+from rheostat_agent.rundirectory import LOCK, LOG, RUN, RunInfo, mark_finished
+from rheostat_agent.takeup import take_up
+
+_SHORTEST_WAIT_S = 0.002
+_LONGEST_WAIT_S = 0.2
+_BUSY_WAIT_S = 0.5
+_INDEX_EVERY_S = 2.0
+_STRAGGLERS_EVERY_S = 0.5
+_DELIVERY_GRACE_S = 30.0  # for a backend that does not answer, after all else is done
+
+
+class Log:
+    """agent.log: one line for each thing that went wrong."""
+
+    def __init__(self, directory: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(directory / LOG, flags, 0o600)
+        self._last = ""
+
+    def write(self, text: str) -> None:
+        """Append *text*, unless it is what was written last."""
+        if text == self._last:
+            return
+        self._last = text
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = f"{stamp} {text}\n".encode("utf-8", "replace")
+        try:
+            os.write(self._descriptor, line)
+        except OSError:  # disk full: there is nowhere to say it
+            return
+
+
+class Channel:
+    """The launcher's end is elsewhere; without one, nobody asks."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._socket = None if descriptor is None else socket.socket(fileno=descriptor)
+        if self._socket is not None:
+            self._socket.setblocking(False)
+            os.set_inheritable(self._socket.fileno(), False)
+
+    @property
+    def descriptor(self) -> int | None:
+        """Return what to poll, None if nobody waits."""
+        return None if self._socket is None else self._socket.fileno()
+
+    def asked(self) -> bool:
+        """Say whether the launcher is out of patience."""
+        if self._socket is None:
+            return False
+        try:
+            data = self._socket.recv(64)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:  # the launcher is gone
+            self.close()
+        return b"s" in data
+
+    def answer(self, text: str) -> None:
+        """Send *text*, and be done; nothing if nobody waits."""
+        if self._socket is not None:
+            try:
+                self._socket.setblocking(True)
+                self._socket.settimeout(1.0)
+                self._socket.sendall(text.encode("utf-8", "replace"))
+            except OSError:
+                pass  # the launcher is gone; there is nobody to tell
+            self.close()
+
+    def close(self) -> None:
+        """Close it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class Supervisor:
+    """The agent's main loop over one run."""
+
+    def __init__(self, directory: Path, channel: Channel, log: Log) -> None:
+        self._directory = directory
+        self._state = directory.parent.parent
+        self._channel = channel
+        self._log = log
+        self.info = RunInfo.read(str(directory / RUN))
+        self._history = HistoryWriter(directory / HISTORY_NAME)
+        self._index = Index(self._state)
+        self._reader = take_up(directory, self.info, self._history)
+        self._delivery: Delivery | None = None
+        self._kept_cursor = self._history.read_meta("exported") or 0
+        self._kept_processes: set[int] = set(
+            json.loads(self._history.read_meta("exported_processes") or "[]")
+        )
+        self._wait_s = _SHORTEST_WAIT_S
+        self._indexed = 0.0
+        self._looked_for_stragglers = 0.0
+        if self._history.moved_aside:
+            text = f"the history could not be read; it was moved to {self._history.moved_aside}"
+            self._reader.joiner.note(None, "warning", text)
+
+    def run(self) -> None:
+        """Read the run to its end, deliver it, and leave the index true."""
+        self._resource()
+        while True:
+            progress = self._round()
+            self._log_notes()
+            self._follow_delivery()
+            if self._channel.asked() or (
+                self._channel.descriptor is not None and self._has_all_of_program(progress)
+            ):
+                self._put_index(complete=False, now=True)
+                self._channel.answer(self._summary())
+            if not progress and self._is_over():
+                break
+            self._put_index(complete=False)
+            self._sleep(progress)
+        self._finish()
+
+    def _round(self) -> bool:
+        try:
+            return self._reader.round()
+        except HistoryBusy as busy:
+            self._log.write(str(busy))
+            self._wait_s = _BUSY_WAIT_S
+            return False
+
+    def _resource(self) -> None:
+        """Find the resource once; a later agent takes what is kept."""
+        environ = dict(os.environ)
+        kept = self._history.read_meta("resource")
+        if kept is None and wants_delivery(environ):
+            from rheostat_agent.resource import run_attributes
+
+            kept = json.dumps(run_attributes(self.info, environ))
+            self._reader.joiner.batch.meta["resource"] = kept
+        if kept is not None and wants_delivery(environ):
+            self._delivery = Delivery(
+                self._directory,
+                int(self.info.trace_id, 16),
+                json.loads(kept),
+                self._kept_cursor,
+                set(self._kept_processes),
+            )
+
+    def _log_notes(self) -> None:
+        notes = self._reader.joiner.notes
+        for severity, text in notes:
+            self._log.write(f"{severity}: {text}")
+        notes.clear()
+
+    def _follow_delivery(self) -> None:
+        delivery = self._delivery
+        if delivery is None:
+            return
+        meta = self._reader.joiner.batch.meta
+        if delivery.cursor != self._kept_cursor:
+            self._kept_cursor = meta["exported"] = delivery.cursor
+        if delivery.processes != self._kept_processes:
+            self._kept_processes = set(delivery.processes)
+            meta["exported_processes"] = json.dumps(sorted(self._kept_processes))
+        if delivery.failure:
+            self._log.write(f"delivery: {delivery.failure}")
+        delivery.tell(self._reader.is_over())
+
+    def _has_all_of_program(self, progress: bool) -> bool:
+        """Say whether the summary can be whole: all of the program was read, and what is to be delivered was."""
+        if progress or not self._reader.program_is_over():
+            return False
+        return self._delivery is None or self._delivery.is_done or not self._reader.is_over()
+
+    def _is_over(self) -> bool:
+        if not self._reader.is_over():
+            return False
+        now = time.monotonic()
+        if now - self._looked_for_stragglers < _STRAGGLERS_EVERY_S:
+            return False
+        self._looked_for_stragglers = now
+        return not self._reader.lives.stragglers()
+
+    def _sleep(self, progress: bool) -> None:
+        if progress:
+            self._wait_s = _SHORTEST_WAIT_S
+            return
+        poll = select.poll()
+        watched = self._reader.lives.descriptors()
+        if self._channel.descriptor is not None:
+            watched.append(self._channel.descriptor)
+        for descriptor in watched:
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(self._wait_s * 1000)
+        self._wait_s = min(self._wait_s * 1.5, _LONGEST_WAIT_S)
+
+    # The end
+
+    def _finish(self) -> None:
+        """All is read: say so; then give the backend its time, and say in the index what there is."""
+        self._reader.joiner.batch.meta["complete"] = 1
+        self._commit()
+        self._put_index(complete=True, now=True)
+        self._index.put_paths(self._row(complete=True), self._reader.calls.named_totals())
+        self._deliver_rest()
+        self._commit()
+        self._put_index(complete=True, now=True)
+        self._channel.answer(self._summary())
+        is_delivered = self._undelivered() == 0
+        self._reader.close()
+        self._history.close()
+        self._index.close()
+        if is_delivered:
+            mark_finished(str(self._state), self.info.id)
+
+    def _deliver_rest(self) -> None:
+        delivery, deadline = self._delivery, time.monotonic() + _DELIVERY_GRACE_S
+        if delivery is None:
+            return
+        while not delivery.is_done and time.monotonic() < deadline:
+            self._follow_delivery()
+            if self._channel.asked():
+                self._channel.answer(self._summary())
+            self._sleep(progress=False)
+        delivery.stop(1.0)
+        self._follow_delivery()
+
+    def _commit(self) -> None:
+        """Write what is left, however long it takes; then remove what was read."""
+        while True:
+            try:
+                self._reader.commit()
+                self._reader.find_files()
+                return
+            except HistoryBusy as busy:
+                self._log.write(str(busy))
+                time.sleep(_BUSY_WAIT_S)
+
+    def _undelivered(self) -> int:
+        """Return how many spans the backend has not acknowledged; 0 if there is none."""
+        if self._delivery is None:
+            return 0
+        ended = [process for process in self._reader.joiner.processes.values() if process.end_ns]
+        processes = len(ended) - len(self._kept_processes)
+        return self._reader.spans - self._kept_cursor + processes
+
+    def _summary(self) -> str:
+        from rheostat_agent.show.summary import render_run_summary
+
+        if self.info.summary == "none":
+            return ""
+        return render_run_summary(
+            self._directory, self.info, self._row(self._reader.is_over()), self._reader.unread()
+        )
+
+    # The index
+
+    def _put_index(self, complete: bool, now: bool = False) -> None:
+        """Write the run's row, *now* or when it is time again."""
+        passed_s = time.monotonic() - self._indexed
+        if not now and passed_s < _INDEX_EVERY_S:
+            return
+        self._indexed += passed_s
+        try:
+            self._index.put(self._row(complete))
+        except Exception as error:  # noqa: BLE001  # listing is less than reading: it is tried again
+            self._log.write(f"the index could not be written: {error}")
+
+    def _row(self, complete: bool) -> Run:
+        reader, info = self._reader, self.info
+        program = reader.joiner.processes[1]
+        ended = program.end_ns
+        cpu = None if program.user_s is None else program.user_s + (program.system_s or 0.0)
+        return Run(
+            id=info.id,
+            workflow=info.workflow,
+            status=_status(program, reader.program_is_over()),
+            exit_code=program.exit_code,
+            signal=program.signal,
+            started_ns=program.start_ns,
+            ended_ns=ended,
+            wall_ns=ended - program.start_ns if ended else None,
+            cpu_s=cpu,
+            max_rss_bytes=program.max_rss_bytes,
+            spans=reader.spans,
+            errors=sum(path.errors for path in reader.calls.all_paths()),
+            processes=len(reader.joiner.processes),
+            lost=reader.lost(),
+            undelivered=self._undelivered(),
+            complete=complete,
+            command=" ".join(info.command),
+            cwd=info.cwd,
+            directory=str(self._directory),
+        )
+
+
+def _status(program: Any, is_over: bool) -> str:
+    if not is_over:
+        return "running"
+    if program.signal is not None:
+        return "killed"
+    if program.exit_code is None:
+        return "interrupted"
+    return "failed" if program.exit_code else "ok"
+
+
+def _lock(directory: Path) -> int | None:
+    """Return a descriptor that holds the run's lock, None if another agent has it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(directory / LOCK, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _die_first() -> None:
+    """Have the kernel choose the agent before the program, where memory runs out."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+            score = int(file.read())
+            file.seek(0)
+            file.write(str(min(1000, score + 200)))
+    except (OSError, ValueError):
+        return
+
+
+def _let_go(channel: int | None) -> None:
+    """Hold nothing of who started us: no folder, and no descriptor but the channel."""
+    os.chdir("/")
+    limit = os.sysconf("SC_OPEN_MAX")
+    if channel is None:
+        os.closerange(3, limit)
+    else:
+        os.closerange(3, channel)
+        os.closerange(channel + 1, limit)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the agent on the run directory arguments[0]; arguments[1] is the descriptor of the channel, if there is one."""
+    os.umask(0o077)
+    descriptor = int(arguments[1]) if len(arguments) > 1 else None
+    _let_go(descriptor)
+    directory = Path(arguments[0])
+    channel = Channel(descriptor)
+    if _lock(directory) is None:
+        return 0
+    _die_first()
+    log = Log(directory)
+    try:
+        Supervisor(directory, channel, log).run()
+    except NewerSchema as error:
+        log.write(str(error))
+        return 1
+    except Exception:  # noqa: BLE001  # the last resort: one entry in our own file
+        log.write(traceback.format_exc())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

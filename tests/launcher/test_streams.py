@@ -1,0 +1,142 @@
+"""The program has the streams, descriptors and settings of a plain run."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from launching import DEADLINE_S, LAUNCHER, both, line_of, run, started, wait_until
+
+INVENTORY = """
+import os, sys
+lines = [f"{n} {os.isatty(n)} {os.readlink(f'/proc/self/fd/{n}')} {os.get_blocking(n)}" for n in (0, 1, 2)]
+lines.append(f"descriptors {sorted(os.listdir('/proc/self/fd'))}")
+mask = os.umask(0)
+lines.append(f"{os.getcwd()} {mask} {os.getsid(0)} {os.getpgrp()} {os.getpriority(os.PRIO_PROCESS, 0)}")
+lines.append(str(sorted(os.environ.items())))
+lines += [line for line in open("/proc/self/status") if line.startswith(("Sig", "Shd", "NoNewPrivs", "Cap"))]
+lines += open("/proc/self/limits").read().splitlines()
+os.write(int(sys.argv[1]), "\\n".join(lines).encode())
+"""
+
+
+def inventory(prefix: list[str], terminal: int | None = None, **options: object) -> str:
+    """Return what a program under *prefix* finds, through a descriptor that it inherits."""
+    reader, writer = os.pipe()
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
+    command = [*prefix, sys.executable, "-c", INVENTORY, str(writer)]
+    try:
+        done = subprocess.run(
+            command, timeout=DEADLINE_S, check=True, pass_fds=[writer], **{**streams, **options}
+        )
+        assert done.returncode == 0
+        return os.read(reader, 65536).decode()
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_terminal_is_the_programs() -> None:
+    """On a terminal the three streams are that terminal, and no descriptor is added."""
+    master, slave = pty.openpty()
+    try:
+        plain, ours = inventory([], slave), inventory(LAUNCHER, slave)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert plain.startswith("0 True /dev/pts/")
+    assert plain == ours
+
+
+def test_pipes_and_files_are_the_programs(tmp_path: Path) -> None:
+    """Pipes, files, the working directory, umask, group, session and limits are those of a plain run."""
+    with open(tmp_path / "out", "wb") as out, open("/dev/null", "rb") as null:
+        options = {"stdin": null, "stdout": out, "stderr": out, "cwd": tmp_path, "umask": 0o027}
+        plain, ours = (inventory(prefix, **options) for prefix in ([], LAUNCHER))
+    assert f"{tmp_path} {0o027} " in plain
+    assert plain == ours
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_closed_for_the_program(closed: str) -> None:
+    """A stream that the launcher was started without is not given to the program, nor anything in its place."""
+    script = f'exec 7>&1; "$@" 7 {closed}; exit $?'
+    words = [sys.executable, "-c", INVENTORY.replace("(0, 1, 2)", "()")]
+    plain = run(["sh", "-c", script, "sh", *words])
+    ours = run(["sh", "-c", script, "sh", *LAUNCHER, *words])
+
+    assert (ours.returncode, ours.stdout) == (plain.returncode, plain.stdout)
+    assert ours.returncode == 0
+
+
+def test_inherited_descriptor_reaches_the_program(tmp_path: Path) -> None:
+    """A descriptor from the shell is the program's, with its number."""
+    script = 'exec 5>"$0"; "$@"; exit $?'
+    done = run(["sh", "-c", script, str(tmp_path / "out"), *LAUNCHER, "sh", "-c", "echo five >&5"])
+
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_text() == "five\n"
+
+
+def test_locale_that_the_interpreter_sets_for_itself_is_not_passed_on() -> None:
+    """In the C locale CPython sets LC_CTYPE for itself and its children: the program's environment does not have it."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C"}
+    plain, ours = both(["env"], env=environment)
+
+    assert "LC_CTYPE" not in plain.stdout
+    assert plain.stdout == ours.stdout
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+def test_stream_that_the_program_closes_is_closed(stream: int) -> None:
+    """Who is at the other end of a pipe learns that the program has closed it, while the program still runs."""
+    reader, writer = os.pipe()
+    theirs, ours = (reader, writer) if stream == 0 else (writer, reader)
+    report, reports = os.pipe()
+    script = f"exec {'<' if stream == 0 else '>'}&-; echo closed >&{{reports}}; exec sleep 60"
+    command = ["bash", "-c", script.replace("{reports}", str(reports))]
+    streams = {"stdin" if stream == 0 else "stdout": theirs}
+    with started([*LAUNCHER, *command], pass_fds=[reports], **streams):
+        os.close(theirs)
+        assert os.read(report, 7) == b"closed\n"
+        try:
+            if stream == 0:
+                with pytest.raises(BrokenPipeError):
+                    os.write(ours, b"x")
+            else:
+                assert os.read(ours, 1) == b""
+        finally:
+            for descriptor in (ours, report, reports):
+                os.close(descriptor)
+
+
+def test_killed_launcher_leaves_nothing_of_its_own_behind() -> None:
+    """When the launcher is killed, the program goes on and no process of the launcher's is left."""
+    with started([*LAUNCHER, "sh", "-c", "echo $$; read line; echo $line"], stdin=-1) as process:
+        program = int(line_of(process))
+        group = os.getpgid(program)
+        process.send_signal(signal.SIGKILL)
+        process.wait(DEADLINE_S)
+        assert process.stdin is not None
+        process.stdin.write("on\n")
+        process.stdin.flush()
+        assert line_of(process) == "on"
+        # End of file: nothing holds the output any more. The group has emptied when it can no longer be signalled.
+        assert process.communicate(timeout=DEADLINE_S)[0] == ""
+        until_empty(group)
+
+
+def until_empty(group: int) -> None:
+    """Wait until no process of *group* is left."""
+
+    def is_empty() -> bool:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(is_empty, "the group is empty")

@@ -13,7 +13,15 @@ from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD_SIZE
 from rheostat_agent.batch import Batch
 from rheostat_agent.events import Event, Malformed, ProcessEvent, parse
 from rheostat_agent.lifetimes import Life
-from rheostat_agent.reader import BadFile, EventFile, FileName, Segment, Spool, open_segment
+from rheostat_agent.reader import (
+    BadFile,
+    EventFile,
+    FileName,
+    Gone,
+    Segment,
+    Spool,
+    open_segment,
+)
 from rheostat_agent.stream import ImageStream, record_at
 
 _PEEK = 64  # slots that are looked at before more are read
@@ -95,6 +103,8 @@ class Image:
                 self.event_files[name.number] = EventFile(self._spool, name, read_to)
             except BadFile as error:
                 self.bad.append(str(error))
+            except Gone:
+                return
         else:
             self.unread[name.number] = name
         self._known.add(name)
@@ -103,6 +113,9 @@ class Image:
         for number, name in list(self.unread.items()):
             try:
                 segment = open_segment(self._spool, name)
+            except Gone:
+                del self.unread[number]
+                continue
             except BadFile as error:
                 self.bad.append(str(error))
                 del self.unread[number]

@@ -186,21 +186,22 @@ def watch_new(pid: int, born_ns: int, executable: str, run_directory: Path) -> W
 
 
 def _is_of_run(pid: int, run_directory: Path) -> bool:
+    carries = _carries_run(pid, run_directory)
+    return (
+        carries is None or carries
+    )  # where it changed its user we may not look; it is no stranger's then
+
+
+def _carries_run(pid: int, run_directory: Path) -> bool | None:
+    """Say whether *pid* has the run in its environment; None if we may not look."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read(_MAX_ENVIRONMENT)
-    except PermissionError:  # it changed its user: then it is no stranger's either
-        return True
+    except PermissionError:
+        return None
     except OSError:
         return False
     return b"RHEOSTAT_RUN=" + os.fsencode(run_directory) in environment.split(b"\0")
-
-
-def _is_readably_of_run(pid: int, run_directory: Path) -> bool:
-    try:
-        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and _is_of_run(pid, run_directory)
-    except FileNotFoundError:
-        return False
 
 
 def _executes(pid: int, executable: str) -> bool:
@@ -317,7 +318,7 @@ class Lives:
     def stragglers(self) -> bool:
         """Say whether any process carries this run in its environment: it may still start an interpreter."""
         return any(
-            entry.isdigit() and _is_readably_of_run(int(entry), self.run_directory)
+            entry.isdigit() and _carries_run(int(entry), self.run_directory)
             for entry in os.listdir("/proc")
         )
 

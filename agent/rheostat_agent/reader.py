@@ -47,6 +47,10 @@ class BadFile(Exception):
     """A file of the spool that the recorder did not write; the text says what is wrong with it."""
 
 
+class Gone(Exception):
+    """The file is no longer there: its writer made it beside another thread, and took it back; or somebody removed it."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class FileName:
     """A file of the spool, as its name tells it."""
@@ -93,10 +97,12 @@ class Spool:
         return total
 
     def open(self, name: FileName) -> int:
-        """Return a descriptor of the file. Raises BadFile, and OSError where the machine is at its limits."""
+        """Return a descriptor of the file. Raises Gone, BadFile, and OSError where the machine is at its limits."""
         try:
             descriptor = os.open(str(name), _FLAGS, dir_fd=self._descriptor)
-        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        except FileNotFoundError:
+            raise Gone(str(name)) from None
+        except (IsADirectoryError, PermissionError) as error:
             raise BadFile(f"{name}: {error.strerror}") from None
         except OSError as error:
             if error.errno in (40, 6):  # ELOOP: a link; ENXIO: a socket, a device without a driver
@@ -114,6 +120,10 @@ class Spool:
             os.unlink(str(name), dir_fd=self._descriptor)
         except FileNotFoundError:
             return
+
+    def is_removed(self) -> bool:
+        """Say whether somebody has removed the directory."""
+        return os.fstat(self._descriptor).st_nlink == 0
 
     def set_mark(self, name: str, is_set: bool) -> None:
         """Have an empty file *name* be there or not."""
@@ -159,7 +169,7 @@ class Segment:
 
 
 def open_segment(spool: Spool, name: FileName) -> Segment | None:
-    """Return the segment *name*, None while its writer is still making it. Raises BadFile or OSError."""
+    """Return the segment *name*, None while its writer is still making it. Raises Gone, BadFile or OSError."""
     descriptor = spool.open(name)
     try:
         header = os.pread(descriptor, HEADER.size, 0)
@@ -197,7 +207,7 @@ class EventFile:
     __slots__ = ("_descriptor", "broken", "name", "offset", "read_to")
 
     def __init__(self, spool: Spool, name: FileName, read_to: int = 0) -> None:
-        """Open the file. Frames before *read_to* were read by an agent before us. Raises BadFile or OSError."""
+        """Open the file. Frames before *read_to* were read by an agent before us. Raises Gone, BadFile or OSError."""
         self._descriptor = spool.open(name)
         self.name = name
         self.offset = 0

@@ -52,6 +52,7 @@ class RunReader:
         self._closed: set[int] = set()  # … and with those that are committed
         self._limit_loss = self._over_limit = 0
         self._looked = 0.0
+        self._is_removed = False
 
     # Rounds
 
@@ -302,6 +303,10 @@ class RunReader:
         if now - self._looked < _LOOK_EVERY_S:
             return
         self._looked = now
+        if self._spool.is_removed() and not self._is_removed:
+            self._is_removed = True
+            text = "the run directory was removed: what is recorded from here on is lost"
+            self.joiner.note(None, "error", text)
         files = (self.history.path.with_name(self.history.path.name + end) for end in ("", "-wal"))
         kept = sum(file.stat().st_size for file in files if file.exists())
         self.size_bytes = kept + self._spool.size()

@@ -19,7 +19,6 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 from rheostat_agent.export.delivery import Delivery, wants_delivery
 from rheostat_agent.history.index import Index
@@ -293,21 +292,23 @@ class Supervisor:
             self._log.write(f"the index could not be written: {error}")
 
     def _row(self, complete: bool) -> Run:
-        reader, info = self._reader, self.info
+        reader, info, ending = self._reader, self.info, self._reader.ending
         program = reader.joiner.processes[1]
-        ended = program.end_ns
-        cpu = None if program.user_s is None else program.user_s + (program.system_s or 0.0)
+        is_over = reader.program_is_over() or ending is not None
+        exit_code = ending.exit_code if ending else program.exit_code
+        number = ending.signal if ending else program.signal
+        ended = ending.ended_mono_ns + reader.joiner.offset_ns if ending else program.end_ns
         return Run(
             id=info.id,
             workflow=info.workflow,
-            status=_status(program, reader.program_is_over()),
-            exit_code=program.exit_code,
-            signal=program.signal,
+            status=_status(is_over, exit_code, number),
+            exit_code=exit_code,
+            signal=number,
             started_ns=program.start_ns,
             ended_ns=ended,
             wall_ns=ended - program.start_ns if ended else None,
-            cpu_s=cpu,
-            max_rss_bytes=program.max_rss_bytes,
+            cpu_s=ending.user_s + ending.system_s if ending else None,
+            max_rss_bytes=ending.max_rss_bytes if ending else None,
             spans=reader.spans,
             errors=sum(path.errors for path in reader.calls.all_paths()),
             processes=len(reader.joiner.processes),
@@ -320,14 +321,14 @@ class Supervisor:
         )
 
 
-def _status(program: Any, is_over: bool) -> str:
+def _status(is_over: bool, exit_code: int | None, number: int | None) -> str:
     if not is_over:
         return "running"
-    if program.signal is not None:
+    if number is not None:
         return "killed"
-    if program.exit_code is None:
+    if exit_code is None:
         return "interrupted"
-    return "failed" if program.exit_code else "ok"
+    return "failed" if exit_code else "ok"
 
 
 def _lock(directory: Path) -> int | None:

@@ -167,7 +167,7 @@ class _Launch:
             id=self._id,
             workflow=self._workflow(),
             trace_id=self._id + os.urandom(10).hex(),
-            root_span_id=os.urandom(8).hex(),
+            root_span_id=f"{int.from_bytes(os.urandom(8)) >> 2 | 1:016x}",
             started_ns=started_ns,
             started_mono_ns=started_mono_ns,
             boot_id=boot_id,

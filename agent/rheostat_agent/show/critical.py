@@ -2,7 +2,8 @@
 
 Walked backwards from the end of the run: of the calls inside the present one, the last to end was what it waited for;
 before that one began, the one that ended last until then; and so on, inwards. Calls shorter than a hundredth of the run
-are counted to what called them, so that millions of spans need one scan and a few hundred of them are looked at.
+are counted to what called them, so that millions of spans need one scan and a few hundred of them are looked at. Generators that were suspended most of
+their time are left out: while they were, others worked.
 (The backwards walk is that of critical-path analysis in distributed traces: Zhang et al., "CRISP", USENIX ATC 2022.)
 """
 
@@ -24,9 +25,10 @@ def critical_paths(history: sqlite3.Connection, processes: list[Process], now_ns
     end_ns = program.end_ns or now_ns
     shortest = max(1, (end_ns - program.start_ns) // _SHARE)
     children: dict[int, list[_Call]] = defaultdict(list)
-    query = "SELECT id, parent, path, start_ns, end_ns FROM {} WHERE {} - start_ns >= ? LIMIT ?"
     for span, parent, path, start, end in history.execute(
-        query.format("spans", "end_ns"), (shortest, _MAX_CALLS)
+        "SELECT id, parent, path, start_ns, end_ns FROM spans"
+        " WHERE end_ns - start_ns >= ?1 AND coalesce(suspended_ns, 0) * 2 < end_ns - start_ns LIMIT ?2",
+        (shortest, _MAX_CALLS),
     ):
         children[parent].append((span, path, start, end))
     for span, parent, path, start, _ in history.execute(

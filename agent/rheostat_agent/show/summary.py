@@ -145,12 +145,20 @@ def tree_lines(roots: list[Node], view: View, room: int | None, wall_ns: int) ->
 
 
 def _costliest(nodes: list[tuple[int, Node]], room: int) -> list[tuple[int, Node]]:
-    """Return the *room* costliest of *nodes*; a parent costs at least what its child does."""
+    """Return the *room* costliest of *nodes*, which come in the tree's order; a parent weighs what its children do."""
     if len(nodes) <= room:
         return nodes
-    ranked = sorted(range(len(nodes)), key=lambda at: (-nodes[at][1].total_ns, nodes[at][0], at))
-    kept = sorted(ranked[:room])
-    return [nodes[at] for at in kept]
+    weights = [node.total_ns for _, node in nodes]
+    heaviest: dict[int, int] = {}  # by depth, of the nodes behind the present one
+    for at in range(len(nodes) - 1, -1, -1):
+        depth = nodes[at][0]
+        below = max(
+            (heaviest.pop(deeper) for deeper in list(heaviest) if deeper > depth), default=0
+        )
+        weights[at] = max(weights[at], below)
+        heaviest[depth] = max(heaviest.get(depth, 0), weights[at])
+    ranked = sorted(range(len(nodes)), key=lambda at: (-weights[at], nodes[at][0], at))
+    return [nodes[at] for at in sorted(ranked[:room])]
 
 
 def _notes(node: Node) -> str:

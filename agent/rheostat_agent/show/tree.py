@@ -51,7 +51,7 @@ def build_tree(
             above = roots.setdefault(
                 path.process_name, Node(path.process_name, None, 0, 0, 0, 0, 0, None)
             )
-            above.self_ns -= path.total_ns
+            above.self_ns -= max(0, path.total_ns - path.suspended_ns)
         above.children.append(node)
     for node in (*roots.values(), *nodes.values()):
         node.children.sort(key=lambda child: -child.total_ns)
@@ -86,7 +86,7 @@ def _node(path: PathTotals, function: Function) -> Node:
         calls=path.calls + path.open,
         errors=path.errors,
         open=path.open,
-        total_ns=path.total_ns,
+        total_ns=max(0, path.total_ns - path.suspended_ns),
         self_ns=path.self_ns,
         p95_ns=path.histogram.quantile(0.95),
         file=function.file,

@@ -92,7 +92,7 @@ class Joiner:
             case ExceptionEvent():
                 self._exception(image, event)
             case SkippedEvent():
-                self._skip(process, event.what, event.name, event.reason)
+                self.skip(process, event.what, event.name, event.reason)
             case NoteEvent():
                 self.note(process, event.severity, event.text)
             case LossEvent():
@@ -209,9 +209,10 @@ class Joiner:
         if not was_read:
             process = self._process_of(image)
             for name, reason in event.skipped:
-                self._skip(process, "function", name, reason)
+                self.skip(process, "function", name, reason)
 
-    def _skip(self, process: int | None, what: str, name: str, reason: str) -> None:
+    def skip(self, process: int | None, what: str, name: str, reason: str) -> None:
+        """Keep that *name* is not observed, and why; once."""
         if (what, name) not in self._skipped and len(self._skipped) < _MAX_SKIPPED:
             self._skipped.add((what, name))
             self.batch.skipped.append((process, what, name, reason))

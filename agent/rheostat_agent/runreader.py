@@ -184,9 +184,19 @@ class RunReader:
                 life.died_ns = ending.ended_mono_ns
         end_ns = (life.died_ns or latest_ns) + self.joiner.offset_ns
         process.end_ns = max(end_ns, process.start_ns)
+        if process.id == 1 and process.base is None:
+            self._say_unobserved()
         process.cause = cause_of(process.exit_code, process.signal)
         self.joiner.batch.processes[process.id] = process.row()
         return True
+
+    def _say_unobserved(self) -> None:
+        """Say why nothing is known of what went on in the program itself."""
+        name = self.info.executable.rpartition("/")[2]
+        reason = "not a Python interpreter: its process alone is known"
+        if name.startswith(("python", "pypy")):
+            reason = "its interpreter runs without site and environment (-I, -E, -S), or is not supported"
+        self.joiner.skip(1, "process", name, reason)
 
     def _may_give_up(self, life: Life) -> bool:
         """Say whether nobody will tell how the program ended."""

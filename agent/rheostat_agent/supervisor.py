@@ -5,102 +5,32 @@
 Started by the launcher beside the program, or by a later `rheostat` command for a run whose agent was killed. It ends
 when all processes of the run have ended, all they wrote is in the history, and the backend has what it would take.
 Whatever fails here goes to agent.log; nothing of it reaches the program.
-
-The channel is a socket to the launcher. It sends b"e" (the program ended: `ended` is written) and b"s" (out of patience:
-say what you have); the agent answers once, with the summary, and closes it.
 """
 
-import fcntl
 import json
 import os
 import select
-import socket
 import sys
 import time
 import traceback
 from pathlib import Path
 
+from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, let_go, lock
 from rheostat_agent.export.delivery import Delivery, wants_delivery
 from rheostat_agent.history.index import Index
 from rheostat_agent.history.query import HISTORY_NAME, Run
 from rheostat_agent.history.schema import NewerSchema
 from rheostat_agent.history.writer import HistoryBusy, HistoryWriter
-from rheostat_agent.rundirectory import LOCK, LOG, RUN, RunInfo, mark_finished
+from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished
 from rheostat_agent.takeup import take_up
 
 _SHORTEST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.2
 _BUSY_WAIT_S = 0.5
+_BUSY_PATIENCE_S = 60.0  # after the program's end; a later command goes on
 _INDEX_EVERY_S = 2.0
 _STRAGGLERS_EVERY_S = 0.5
 _DELIVERY_GRACE_S = 30.0  # for a backend that does not answer, after all else is done
-
-
-class Log:
-    """agent.log: one line for each thing that went wrong."""
-
-    def __init__(self, directory: Path) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(directory / LOG, flags, 0o600)
-        self._last = ""
-
-    def write(self, text: str) -> None:
-        """Append *text*, unless it is what was written last."""
-        if text == self._last:
-            return
-        self._last = text
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        line = f"{stamp} {text}\n".encode("utf-8", "replace")
-        try:
-            os.write(self._descriptor, line)
-        except OSError:  # disk full: there is nowhere to say it
-            return
-
-
-class Channel:
-    """The launcher's end is elsewhere; without one, nobody asks."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        self._socket = None if descriptor is None else socket.socket(fileno=descriptor)
-        if self._socket is not None:
-            self._socket.setblocking(False)
-            os.set_inheritable(self._socket.fileno(), False)
-
-    @property
-    def descriptor(self) -> int | None:
-        """Return what to poll, None if nobody waits."""
-        return None if self._socket is None else self._socket.fileno()
-
-    def asked(self) -> bool:
-        """Say whether the launcher is out of patience."""
-        if self._socket is None:
-            return False
-        try:
-            data = self._socket.recv(64)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        if not data:  # the launcher is gone
-            self.close()
-        return b"s" in data
-
-    def answer(self, text: str) -> None:
-        """Send *text*, and be done; nothing if nobody waits."""
-        if self._socket is not None:
-            try:
-                self._socket.setblocking(True)
-                self._socket.settimeout(1.0)
-                self._socket.sendall(text.encode("utf-8", "replace"))
-            except OSError:
-                pass  # the launcher is gone; there is nobody to tell
-            self.close()
-
-    def close(self) -> None:
-        """Close it."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
 
 class Supervisor:
@@ -112,7 +42,7 @@ class Supervisor:
         self._channel = channel
         self._log = log
         self.info = RunInfo.read(str(directory / RUN))
-        self._history = HistoryWriter(directory / HISTORY_NAME)
+        self._history = _open_history(directory / HISTORY_NAME, log)
         self._index = Index(self._state)
         self._reader = take_up(directory, self.info, self._history)
         self._delivery: Delivery | None = None
@@ -123,6 +53,7 @@ class Supervisor:
         self._wait_s = _SHORTEST_WAIT_S
         self._indexed = 0.0
         self._looked_for_stragglers = 0.0
+        self._busy_since = 0.0
         if self._history.moved_aside:
             text = f"the history could not be read; it was moved to {self._history.moved_aside}"
             self._reader.joiner.note(None, "warning", text)
@@ -147,11 +78,22 @@ class Supervisor:
 
     def _round(self) -> bool:
         try:
-            return self._reader.round()
+            progress = self._reader.round()
+            self._busy_since = 0.0
+            return progress
         except HistoryBusy as busy:
-            self._log.write(str(busy))
-            self._wait_s = _BUSY_WAIT_S
+            self._wait_busy(busy)
             return False
+
+    def _wait_busy(self, busy: HistoryBusy) -> None:
+        """The history cannot be written: wait, but not for ever once there is nothing else left to do."""
+        self._log.write(str(busy))
+        self._wait_s = _BUSY_WAIT_S
+        now = time.monotonic()
+        if not self._busy_since:
+            self._busy_since = now
+        elif now - self._busy_since > _BUSY_PATIENCE_S and self._reader.ending is not None:
+            raise busy
 
     def _resource(self) -> None:
         """Find the resource once; a later agent takes what is kept."""
@@ -258,7 +200,7 @@ class Supervisor:
                 self._reader.find_files()
                 return
             except HistoryBusy as busy:
-                self._log.write(str(busy))
+                self._wait_busy(busy)
                 time.sleep(_BUSY_WAIT_S)
 
     def _undelivered(self) -> int:
@@ -331,54 +273,34 @@ def _status(is_over: bool, exit_code: int | None, number: int | None) -> str:
     return "failed" if exit_code else "ok"
 
 
-def _lock(directory: Path) -> int | None:
-    """Return a descriptor that holds the run's lock, None if another agent has it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(directory / LOCK, flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _die_first() -> None:
-    """Have the kernel choose the agent before the program, where memory runs out."""
-    try:
-        with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
-            score = int(file.read())
-            file.seek(0)
-            file.write(str(min(1000, score + 200)))
-    except (OSError, ValueError):
-        return
-
-
-def _let_go(channel: int | None) -> None:
-    """Hold nothing of who started us: no folder, and no descriptor but the channel."""
-    os.chdir("/")
-    limit = os.sysconf("SC_OPEN_MAX")
-    if channel is None:
-        os.closerange(3, limit)
-    else:
-        os.closerange(3, channel)
-        os.closerange(channel + 1, limit)
+def _open_history(path: Path, log: Log) -> HistoryWriter:
+    """Return the history, having waited for it as long as for any write. Raises HistoryBusy and what it raises else."""
+    deadline = time.monotonic() + _BUSY_PATIENCE_S
+    while True:
+        try:
+            return HistoryWriter(path)
+        except HistoryBusy as busy:
+            log.write(str(busy))
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_WAIT_S)
 
 
 def main(arguments: list[str]) -> int:
     """Run the agent on the run directory arguments[0]; arguments[1] is the descriptor of the channel, if there is one."""
     os.umask(0o077)
     descriptor = int(arguments[1]) if len(arguments) > 1 else None
-    _let_go(descriptor)
+    let_go(descriptor)
+    free_limits()
     directory = Path(arguments[0])
     channel = Channel(descriptor)
-    if _lock(directory) is None:
+    if lock(directory) is None:
         return 0
-    _die_first()
+    die_first()
     log = Log(directory)
     try:
         Supervisor(directory, channel, log).run()
-    except NewerSchema as error:
+    except (NewerSchema, HistoryBusy) as error:
         log.write(str(error))
         return 1
     except Exception:  # noqa: BLE001  # the last resort: one entry in our own file

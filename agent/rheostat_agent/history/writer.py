@@ -55,13 +55,13 @@ class HistoryWriter:
     """The history of one run, open for writing."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the history at *path*. Raises OSError, NewerSchema, HistoryBusy or sqlite3.OperationalError."""
+        """Open or make the history at *path*. Raises OSError, NewerSchema, or HistoryBusy."""
         self.path = path
         self.moved_aside: Path | None = None
         try:
             self._connection = _open(path)
-        except sqlite3.OperationalError:
-            raise
+        except sqlite3.OperationalError as error:
+            raise HistoryBusy(f"{path}: {error}") from None
         except sqlite3.DatabaseError:
             self.moved_aside = _move_aside(path)
             self._connection = _open(path)

@@ -212,7 +212,8 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
     for reason, number in history.execute("SELECT reason, coalesce(count, 0) FROM losses"):
         losses[reason] += number
     for reason, number in losses.most_common(3):
-        yield style(f"  not recorded: {number:,} calls: {plain(reason)}", "yellow")
+        calls = count(number, "call") if number else "calls, how many is not known"
+        yield style(f"  not recorded: {calls}: {plain(reason)}", "yellow")
     notes = history.execute("SELECT severity, text FROM notes WHERE severity != 'info'").fetchall()
     for severity, text in notes[:2]:
         yield style(fit(f"  {severity}: {plain(text)}", view.columns), "yellow")

@@ -1,0 +1,49 @@
+"""Reading one run, round by round."""
+
+from pathlib import Path
+
+import pytest
+
+from rheostat_agent import runreader
+from rheostat_agent.history.writer import HistoryWriter
+from rheostat_agent.rundirectory import ENDED, RUN, RunInfo
+from rheostat_agent.takeup import take_up
+from running import History, Rheostat, unread_run
+
+SOURCE = """
+def load(): return 1
+for _ in range(10): load()
+"""
+
+
+def read_to_end(directory: Path, rounds: int = 1000) -> History:
+    """Read the run in *directory* in at most *rounds* rounds; return its history."""
+    writer = HistoryWriter(directory / "history.sqlite")
+    reader = take_up(directory, RunInfo.read(str(directory / RUN)), writer)
+    for _ in range(rounds):
+        if not reader.round() and reader.is_over():
+            break
+    else:
+        raise AssertionError(f"not read in {rounds} rounds")
+    reader.close()
+    writer.close()
+    return History(directory)
+
+
+def test_word_of_the_end_that_comes_last_of_all_is_heard(
+    rheostat: Rheostat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that leaves its word and ends between two looks of the agent is believed."""
+    directory = unread_run(rheostat, SOURCE + "raise SystemExit(3)")
+    word = (directory / ENDED).read_bytes()
+    (directory / ENDED).unlink()
+
+    def leave_word_and_end(pid: int, started_mono_ns: int) -> bool:
+        (directory / ENDED).write_bytes(word)
+        return False
+
+    monkeypatch.setattr(runreader, "is_launcher_alive", leave_word_and_end)
+    history = read_to_end(directory)
+
+    assert history.processes[1].exit_code == 3
+    assert history.names() == {"unread.load": 10}

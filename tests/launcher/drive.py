@@ -1,13 +1,11 @@
+"""The launcher alone, without agent or run directory: as fast as it gets, for what is tried for every signal."""
+
 import os
 import sys
 
-from rheostat_agent.launcher import child, environment, signals, target
+from rheostat_agent.launcher import child, environment, signals, streams, target
 
+streams.plug()
 held = signals.hold()
-try:
-    what = target.resolve(sys.argv[1:], None, os.environ, os.getcwd())
-    pid = child.start(what, environment.inherited_environment(), held)
-except target.TargetError as error:
-    print(error.message, file=sys.stderr)
-    sys.exit(error.status)
-child.end_as(child.follow(pid))
+what = target.resolve(sys.argv[1:], None, os.environ, os.getcwd())
+child.end_as(child.follow(child.start(what, environment.inherited_environment(), held)))

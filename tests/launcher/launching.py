@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LAUNCHER = [sys.executable, str(Path(__file__).parent / "drive.py")]
+LAUNCHER = [str(Path(sys.executable).parent / "rheostat"), "run", "--quiet", "--wait", "0"]
+BARE_LAUNCHER = [sys.executable, str(Path(__file__).parent / "drive.py")]
 DEADLINE_S = 30.0
 
 
@@ -20,10 +21,10 @@ def run(command: list[str], **options: object) -> subprocess.CompletedProcess[st
 
 
 def both(
-    command: list[str], **options: object
+    command: list[str], launcher: list[str] = LAUNCHER, **options: object
 ) -> tuple[subprocess.CompletedProcess[str], subprocess.CompletedProcess[str]]:
     """Run *command* plain and under the launcher."""
-    return run(command, **options), run([*LAUNCHER, *command], **options)
+    return run(command, **options), run([*launcher, *command], **options)
 
 
 @contextmanager
@@ -81,3 +82,33 @@ def state(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return text[text.rindex(")") + 2]
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """Return the children of a process and the names of what they execute."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = path.read_text().partition("(")[2].rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+        if int(rest.split()[1]) == pid:
+            found[int(path.parent.name)] = name
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def await_witness(program: int) -> int:
+    """Return the launcher that is the parent of *program*, as soon as it follows it."""
+    launcher = parent_of(program)
+    await_following(launcher)
+    return launcher
+
+
+def await_following(launcher: int) -> None:
+    """Return as soon as *launcher* follows its program."""
+    wait_until(lambda: "cat" in children_of(launcher).values(), "there is a witness")

@@ -6,17 +6,18 @@ import signal
 import sys
 
 import pytest
-from launching import LAUNCHER, both, run
+from launching import BARE_LAUNCHER, LAUNCHER, both, run
 
 _HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 _STOPS = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 FATAL = sorted(set(signal.valid_signals()) - _HARMLESS - _STOPS)
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 64, 77, 125, 126, 127, 128, 130, 143, 254, 255])
-def test_exit_status_is_the_programs(code: int) -> None:
+@pytest.mark.parametrize("launcher", [LAUNCHER, BARE_LAUNCHER], ids=["rheostat", "bare"])
+@pytest.mark.parametrize("code", [0, 1, 2, 125, 126, 127, 128, 130, 143, 255])
+def test_exit_status_is_the_programs(code: int, launcher: list[str]) -> None:
     """Whatever the program exits with, the launcher exits with."""
-    plain, ours = both(["sh", "-c", f"exit {code}"])
+    plain, ours = both(["sh", "-c", f"exit {code}"], launcher)
 
     assert plain.returncode == ours.returncode == code
 
@@ -24,9 +25,17 @@ def test_exit_status_is_the_programs(code: int) -> None:
 @pytest.mark.parametrize("number", FATAL)
 def test_dies_by_the_same_signal(number: int) -> None:
     """A program killed by a signal, any that kills, leaves a launcher killed by it."""
-    plain, ours = both(["sh", "-c", f"kill -{int(number)} $$"])
+    plain, ours = both(["sh", "-c", f"kill -{int(number)} $$"], BARE_LAUNCHER)
 
     assert plain.returncode == ours.returncode == -number
+
+
+@pytest.mark.parametrize("name", ["HUP", "INT", "ABRT", "KILL", "SEGV", "PIPE", "TERM"])
+def test_rheostat_dies_by_the_same_signal(name: str) -> None:
+    """`rheostat run` of a program killed by a signal is killed by it."""
+    plain, ours = both(["sh", "-c", f"kill -{name} $$"])
+
+    assert plain.returncode == ours.returncode == -signal.Signals["SIG" + name]
 
 
 def test_dies_without_a_core_file(tmp_path: object) -> None:

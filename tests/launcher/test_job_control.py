@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from launching import DEADLINE_S, LAUNCHER, state, wait_until
+from launching import DEADLINE_S, LAUNCHER, await_witness, state, wait_until
 
 # Prints its process id, then the name of each signal that it gets; ends at SIGUSR2.
 COUNTER = """
@@ -47,15 +48,19 @@ class Terminal:
         """Type *text*."""
         os.write(self._master, text.encode())
 
-    def expect(self, text: str) -> str:
-        """Wait until *text* appears after what was expected last; return what came before it."""
+    def expect(self, *texts: str) -> str:
+        """Wait until all of *texts* have appeared, in any order, after what was expected last; return what came before.
+
+        Two processes write: only what comes from one of them comes in order.
+        """
         until = time.monotonic() + DEADLINE_S
-        while (found := self.seen.find(text, self._mark)) < 0:
+        while min(found := [self.seen.find(text, self._mark) for text in texts]) < 0:
             left = until - time.monotonic()
-            assert left > 0, f"no {text!r} in {self.seen[self._mark :]!r}"
+            assert left > 0, f"not all of {texts} in {self.seen[self._mark :]!r}"
             if select.select([self._master], [], [], left)[0]:
                 self.seen += os.read(self._master, 65536).decode().replace("\r\n", "\n")
-        before, self._mark = self.seen[self._mark : found], found + len(text)
+        before = self.seen[self._mark : max(found)]
+        self._mark = max(at + len(text) for at, text in zip(found, texts, strict=True))
         return before
 
     def line(self) -> str:
@@ -83,19 +88,24 @@ class Terminal:
 class Shell(Terminal):
     """An interactive bash."""
 
-    def __init__(self) -> None:
+    def __init__(self, counter: Path) -> None:
+        self._counter = counter
+        counter.write_text(COUNTER)
         super().__init__(["bash", "--norc", "--noprofile", "--noediting", "-i"])
         self.expect("ready> ")
 
     def run(self, command: list[str], suffix: str = "") -> None:
         """Start *command* in the foreground, or as *suffix* has it."""
-        self.type(shlex.join(command).replace("\n", "'$'\\n''") + suffix + "\n")
+        self.type(shlex.join(command) + suffix + "\n")
 
     def start_counter(self, prefix: list[str]) -> int:
         """Start the counter in the foreground; return its process id."""
-        self.run([*prefix, sys.executable, os.environ["COUNTER"]])
+        self.run([*prefix, sys.executable, str(self._counter)])
         self.expect("\nprogram ")
-        return int(self.line())
+        program = int(self.line())
+        if prefix:
+            await_witness(program)
+        return program
 
     def output(self, command: str) -> str:
         """Return what *command* prints, at the prompt."""
@@ -105,13 +115,8 @@ class Shell(Terminal):
 
 
 @pytest.fixture
-def shell(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Shell]:
-    counter = tmp_path_factory.mktemp("counter") / "counter.py"
-    counter.write_text(COUNTER)
-    monkeypatch.setenv("COUNTER", str(counter))
-    shell = Shell()
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path / "counter.py")
     yield shell
     shell.close()
 
@@ -148,7 +153,7 @@ def test_stop_and_foreground(shell: Shell, prefix: list[str]) -> None:
     for _ in range(2):
         shell.type("\x1a")
         assert "Stopped" in shell.expect("ready> ")
-        assert state(program) == "T"
+        wait_until(lambda: state(program) == "T", "the program stops")
         shell.type("fg\n")
         shell.expect("SIGCONT")
     shell.type("\x03")  # to the foreground, where the job is again
@@ -166,9 +171,10 @@ def test_stop_and_background(shell: Shell, prefix: list[str]) -> None:
     shell.expect("Stopped")
     shell.expect("ready> ")
     shell.type("bg\n")
-    shell.expect("SIGCONT")
+    shell.expect("SIGCONT", "ready> ")
     assert "Running" in shell.output("jobs")
     os.kill(program, signal.SIGUSR2)
+    shell.expect("SIGUSR2")
     assert shell.output("wait %1; echo status $?").endswith("status 9\n")
 
 
@@ -176,6 +182,7 @@ def test_stop_and_background(shell: Shell, prefix: list[str]) -> None:
 def test_background_job_that_reads_the_terminal_stops(shell: Shell, prefix: list[str]) -> None:
     """A background job that reads from the terminal is stopped for that, and reads on in the foreground."""
     shell.run([*prefix, "sh", "-c", "read line; echo got $line"], " &")
+    shell.expect("ready> ")
     wait_until(lambda: "tty input" in shell.output("jobs -l"), "the job waits for the terminal")
     shell.type("fg\n")
     shell.expect("fg\n")
@@ -192,12 +199,12 @@ def test_kill_of_a_job_reaches_the_program_once(shell: Shell, prefix: list[str])
     shell.expect("Stopped")
     shell.expect("ready> ")
     shell.type("bg\n")
-    shell.expect("SIGCONT")
+    shell.expect("SIGCONT", "ready> ")
     shell.type("kill %1\n")
-    shell.expect("SIGTERM")
+    shell.expect("SIGTERM", "ready> ")
     # The launcher takes one signal after the other: with this one, it is done with those before.
-    shell.type("kill -HUP %1\n")
-    shell.expect("SIGHUP")
+    shell.type("kill -INT %1\n")
+    shell.expect("SIGINT", "ready> ")
     os.kill(program, signal.SIGUSR2)
     assert "SIG" not in shell.expect("SIGUSR2")
 

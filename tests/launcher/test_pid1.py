@@ -3,10 +3,9 @@
 import os
 import signal
 import sys
-from pathlib import Path
 
 import pytest
-from launching import LAUNCHER, line_of, rest_of, run, started
+from launching import LAUNCHER, children_of, line_of, rest_of, run, started
 
 CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"]
 pytestmark = pytest.mark.skipif(
@@ -86,16 +85,3 @@ def test_signal_from_outside_is_sent_on() -> None:
 
         assert rest_of(process) == ["ended"]
         assert process.returncode == 7
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the children of a process."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(fields[1]) == pid:
-            found.append(int(path.parent.name))
-    return found

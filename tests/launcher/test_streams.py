@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from launching import DEADLINE_S, LAUNCHER, both, line_of, run, started, wait_until
+from launching import DEADLINE_S, LAUNCHER, await_following, both, line_of, run, started, wait_until
 
+# Isolated, so that it is not observed: an observed interpreter has a descriptor more.
 INVENTORY = """
 import os, sys
 lines = [f"{n} {os.isatty(n)} {os.readlink(f'/proc/self/fd/{n}')} {os.get_blocking(n)}" for n in (0, 1, 2)]
 lines.append(f"descriptors {sorted(os.listdir('/proc/self/fd'))}")
 mask = os.umask(0)
 lines.append(f"{os.getcwd()} {mask} {os.getsid(0)} {os.getpgrp()} {os.getpriority(os.PRIO_PROCESS, 0)}")
-lines.append(str(sorted(os.environ.items())))
-lines += [line for line in open("/proc/self/status") if line.startswith(("Sig", "Shd", "NoNewPrivs", "Cap"))]
+lines.append(str(sorted(item for item in os.environ.items() if item[0] not in ("PYTHONPATH", "RHEOSTAT_RUN"))))
+lines += [line for line in open("/proc/self/status") if line.startswith(("SigP", "SigB", "SigI", "SigC", "Shd", "NoNewPrivs", "Cap"))]
 lines += open("/proc/self/limits").read().splitlines()
 os.write(int(sys.argv[1]), "\\n".join(lines).encode())
 """
@@ -27,7 +28,7 @@ def inventory(prefix: list[str], terminal: int | None = None, **options: object)
     """Return what a program under *prefix* finds, through a descriptor that it inherits."""
     reader, writer = os.pipe()
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    command = [*prefix, sys.executable, "-c", INVENTORY, str(writer)]
+    command = [*prefix, sys.executable, "-I", "-c", INVENTORY, str(writer)]
     try:
         done = subprocess.run(
             command, timeout=DEADLINE_S, check=True, pass_fds=[writer], **{**streams, **options}
@@ -64,7 +65,7 @@ def test_pipes_and_files_are_the_programs(tmp_path: Path) -> None:
 def test_closed_streams_are_closed_for_the_program(closed: str) -> None:
     """A stream that the launcher was started without is not given to the program, nor anything in its place."""
     script = f'exec 7>&1; "$@" 7 {closed}; exit $?'
-    words = [sys.executable, "-c", INVENTORY.replace("(0, 1, 2)", "()")]
+    words = [sys.executable, "-I", "-c", INVENTORY.replace("(0, 1, 2)", "()")]
     plain = run(["sh", "-c", script, "sh", *words])
     ours = run(["sh", "-c", script, "sh", *LAUNCHER, *words])
 
@@ -83,8 +84,9 @@ def test_inherited_descriptor_reaches_the_program(tmp_path: Path) -> None:
 
 def test_locale_that_the_interpreter_sets_for_itself_is_not_passed_on() -> None:
     """In the C locale CPython sets LC_CTYPE for itself and its children: the program's environment does not have it."""
-    environment = {"PATH": os.environ["PATH"], "LANG": "C"}
-    plain, ours = both(["env"], env=environment)
+    kept = ("PATH", "PYTHONPATH", "XDG_CACHE_HOME", "RHEOSTAT_STATE_DIR")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    plain, ours = both(["env", "-u", "PYTHONPATH", "-u", "RHEOSTAT_RUN"], env=environment)
 
     assert "LC_CTYPE" not in plain.stdout
     assert plain.stdout == ours.stdout
@@ -99,8 +101,9 @@ def test_stream_that_the_program_closes_is_closed(stream: int) -> None:
     script = f"exec {'<' if stream == 0 else '>'}&-; echo closed >&{{reports}}; exec sleep 60"
     command = ["bash", "-c", script.replace("{reports}", str(reports))]
     streams = {"stdin" if stream == 0 else "stdout": theirs}
-    with started([*LAUNCHER, *command], pass_fds=[reports], **streams):
+    with started([*LAUNCHER, *command], pass_fds=[reports], **streams) as process:
         os.close(theirs)
+        await_following(process.pid)
         assert os.read(report, 7) == b"closed\n"
         try:
             if stream == 0:

@@ -16,6 +16,7 @@ from rheostat_agent.launcher.lookup import (
     TargetError,
     cannot_run,
 )
+from rheostat_agent.launcher.streams import let_go
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def start(target: "Target", environment: "Mapping[str, str]", signals: "Signals"
     if failure:
         os.waitpid(pid, 0)
         raise _refusal(target, int.from_bytes(failure, "little"))
-    _let_go()
+    let_go()
     return pid
 
 
@@ -109,26 +110,3 @@ def _refusal(target: "Target", error: int) -> TargetError:
             NOT_EXECUTABLE, path + ": cannot execute binary file: " + os.strerror(error)
         )
     return cannot_run(path, error)
-
-
-def _let_go() -> None:
-    """Close what the program was given, but for standard error: who is at the other end waits for its end, not ours.
-
-    What the launcher itself opened is not inheritable, which tells the two apart.
-    """
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        inherited = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # no /proc
-        inherited = [0, 1]
-    for descriptor in inherited:
-        try:
-            if descriptor == 2 or not os.get_inheritable(descriptor):
-                continue
-        except OSError:  # that of the listing itself
-            continue
-        if descriptor < 2:
-            os.dup2(null, descriptor)
-        else:
-            os.close(descriptor)
-    os.close(null)

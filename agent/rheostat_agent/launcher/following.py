@@ -96,8 +96,7 @@ class _Follower:
         """
         number = info.si_signo
         if number == _signal.SIGCONT and processes.is_stopped(self._pid):
-            # Unless we are to stop again, which came later: either of the two takes the other out of the queue.
-            return STOPS.isdisjoint(_signal.sigpending())
+            return not _is_overtaken(number)
         if info.si_code == _SI_KERNEL:
             if number == _signal.SIGHUP:
                 return os.getsid(0) == os.getpid()
@@ -105,7 +104,7 @@ class _Follower:
         time.sleep(_TOGETHER_S)  # `timeout` signals first its child, then its group
         if number < _signal.SIGRTMIN:
             _signal.sigtimedwait({number}, 0)
-        return not self._witness.saw(number)
+        return not self._witness.saw(number) and not _is_overtaken(number)
 
     def _is_own(self, sender: int) -> bool:
         """Say whether the program, what it started, or the launcher sent a signal. 0 is outside our name space."""
@@ -157,3 +156,14 @@ class _Follower:
 
     def _is_known(self, pid: int) -> bool:
         return pid in (self._pid, self._witness.pid) or pid in self._others
+
+
+def _is_overtaken(number: int) -> bool:
+    """Say whether a signal to stop came after one to continue, or the reverse.
+
+    The kernel takes either of the two out of the queue when the other comes, the witness's too.
+    """
+    pending = _signal.sigpending()
+    if number == _signal.SIGCONT:
+        return not STOPS.isdisjoint(pending)
+    return number in STOPS and _signal.SIGCONT in pending

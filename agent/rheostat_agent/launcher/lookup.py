@@ -11,15 +11,14 @@ OUR_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 
 class TargetError(Exception):
-    """What was asked for cannot be run. *message* is one line, *status* what a shell would exit with.
+    """What was asked for cannot be run. Its text is one line; *status* is what a shell would exit with.
 
     125: our own failure or a wrong use of the command; 126: found, but it cannot be executed; 127: not found.
     """
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
-        self.message = "rheostat: " + _printable(message)
-        super().__init__(self.message)
+        super().__init__(_printable(message))
 
 
 def cannot_run(name: str, error: int) -> TargetError:

@@ -23,20 +23,23 @@ _PROGRAMS = ("/bin/cat", "/usr/bin/cat")
 class Witness:
     """The witness of one run. All signals must be blocked while it is made."""
 
-    __slots__ = ("_lifeline", "_reader", "pid")
+    __slots__ = ("_lifeline", "_reader", "_told_before", "pid")
 
     def __init__(self) -> None:
         self._reader, self._lifeline = os.pipe()
         self.pid: int | None = None
+        self._told_before: set[int] = set()
         self._call()
 
     def saw(self, number: int) -> bool:
-        """Say whether the witness, too, was sent the signal *number* since the last `renew`."""
-        return self.pid is not None and number in processes.pending(self.pid)
+        """Say whether the witness, too, was sent the signal *number* that the launcher has just taken."""
+        return number in self._pending()
 
     def renew(self) -> None:
-        """Forget what the witness was sent: put another in its place if that is needed."""
-        if self.pid is not None and processes.pending(self.pid):
+        """Forget what the witness was sent, but for what the launcher has yet to take: put another in its place."""
+        seen = self._pending()
+        self._told_before = seen & _signal.sigpending()
+        if self.pid is not None and seen:
             self._dismiss()
             self._call()
 
@@ -45,6 +48,11 @@ class Witness:
         self._dismiss()
         os.close(self._lifeline)
         os.close(self._reader)
+
+    def _pending(self) -> set[int]:
+        """Return what this witness and those before it were sent."""
+        now = processes.pending(self.pid) if self.pid is not None else set()
+        return now | self._told_before
 
     def _call(self) -> None:
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]

@@ -1,27 +1,30 @@
 """The agent as a process: what it takes over from who started it, and what it lets go of; its log; its line to the launcher.
 
-The channel is a socket to the launcher. It sends b"e" (the program ended: `ended` is written) and b"s" (out of patience:
-say what you have); the agent answers once, with the summary, and closes it.
+The launcher holds the other ends of our standard input and output. It sends b"r" (the program was started: `run` is
+written), b"e" (it ended: `ended` is written) and b"s" (out of patience: say what you have); the agent answers once, with the
+summary, and hangs up.
 """
+
+from __future__ import annotations
 
 import fcntl
 import os
 import resource
-import socket
+import select
 import time
-from pathlib import Path
 
-from rheostat_agent.rundirectory import LOCK, LOG
+from rheostat_agent.rundirectory import LOCK, LOG, RUN
 
+_ANSWER_MS = 1000  # that the launcher may take to read
 _LIMITS = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
 
 
 class Log:
     """agent.log: one line for each thing that went wrong."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(directory / LOG, flags, 0o600)
+        self._descriptor = os.open(f"{directory}/{LOG}", flags, 0o600)
         self._last = ""
 
     def write(self, text: str) -> None:
@@ -38,25 +41,33 @@ class Log:
 
 
 class Channel:
-    """The launcher's end is elsewhere; without one, nobody asks."""
+    """The line to the launcher: standard input and output. Without a launcher both lead nowhere."""
 
-    def __init__(self, descriptor: int | None) -> None:
-        self._socket = None if descriptor is None else socket.socket(fileno=descriptor)
-        if self._socket is not None:
-            self._socket.setblocking(False)
-            os.set_inheritable(self._socket.fileno(), False)
+    def __init__(self) -> None:
+        os.set_blocking(0, False)
+        os.set_blocking(1, False)
+        self._is_open = True
 
     @property
     def descriptor(self) -> int | None:
         """Return what to poll, None if nobody waits."""
-        return None if self._socket is None else self._socket.fileno()
+        return 0 if self._is_open else None
+
+    def wait_for_run(self, directory: str) -> bool:
+        """Wait until the program was started; False: it could not be."""
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        while self._is_open and not os.path.exists(f"{directory}/{RUN}"):
+            poll.poll()
+            self.asked()
+        return os.path.exists(f"{directory}/{RUN}")
 
     def asked(self) -> bool:
         """Say whether the launcher is out of patience."""
-        if self._socket is None:
+        if not self._is_open:
             return False
         try:
-            data = self._socket.recv(64)
+            data = os.read(0, 64)
         except BlockingIOError:
             return False
         except OSError:
@@ -67,26 +78,30 @@ class Channel:
 
     def answer(self, text: str) -> None:
         """Send *text*, and be done; nothing if nobody waits."""
-        if self._socket is not None:
+        data = text.encode("utf-8", "replace")
+        poll = select.poll()
+        poll.register(1, select.POLLOUT)
+        while self._is_open and data and poll.poll(_ANSWER_MS):
             try:
-                self._socket.setblocking(True)
-                self._socket.settimeout(1.0)
-                self._socket.sendall(text.encode("utf-8", "replace"))
-            except OSError:
-                pass  # the launcher is gone; there is nobody to tell
-            self.close()
+                data = data[os.write(1, data) :]
+            except OSError:  # the launcher is gone; there is nobody to tell
+                break
+        self.close()
 
     def close(self) -> None:
-        """Close it."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        """Hang up. The numbers 0 and 1 stay taken, so that no file of ours gets them."""
+        if self._is_open:
+            self._is_open = False
+            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(nowhere, 0)
+            os.dup2(nowhere, 1)
+            os.close(nowhere)
 
 
-def lock(directory: Path) -> int | None:
+def lock(directory: str) -> int | None:
     """Return a descriptor that holds the run's lock, None if another agent has it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(directory / LOCK, flags, 0o600)
+    descriptor = os.open(f"{directory}/{LOCK}", flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -106,15 +121,10 @@ def die_first() -> None:
         return
 
 
-def let_go(channel: int | None) -> None:
-    """Hold nothing of who started us: no folder, and no descriptor but the channel."""
+def let_go() -> None:
+    """Hold nothing of who started us but the channel: no folder, and no descriptor."""
     os.chdir("/")
-    limit = os.sysconf("SC_OPEN_MAX")
-    if channel is None:
-        os.closerange(3, limit)
-    else:
-        os.closerange(3, channel)
-        os.closerange(channel + 1, limit)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
 def free_limits() -> None:

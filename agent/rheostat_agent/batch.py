@@ -1,31 +1,39 @@
 """A batch: everything that one transaction of the history adds, gathered as rows."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
 
-Row = tuple[Any, ...]
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from typing import Any
+
+    Row = tuple[Any, ...]
 
 
-@dataclass(slots=True)
 class Batch:
     """Rows by table. What is in `processes`, `images`, `segments` and `event_files` replaces rows of the same key."""
 
-    spans: list[Row] = field(default_factory=list)
-    opened: dict[int, Row] = field(default_factory=dict)  # rows of open_spans by span id
-    closed: list[int] = field(default_factory=list)  # span ids that leave open_spans
-    functions: list[Row] = field(default_factory=list)
-    paths: list[Row] = field(default_factory=list)
-    errors: list[Row] = field(default_factory=list)
-    threads: list[Row] = field(default_factory=list)
-    skipped: list[Row] = field(default_factory=list)
-    notes: list[Row] = field(default_factory=list)
-    losses: dict[int, Row] = field(default_factory=dict)  # by rowid
-    processes: dict[int, Row] = field(default_factory=dict)
-    images: dict[int, Row] = field(default_factory=dict)
-    segments: dict[tuple[int, int], Row] = field(default_factory=dict)
-    removed_segments: list[tuple[int, int]] = field(default_factory=list)
-    event_files: dict[tuple[int, int], Row] = field(default_factory=dict)
-    meta: dict[str, Any] = field(default_factory=dict)
+    __slots__ = (
+        "closed", "errors", "event_files", "functions", "images", "losses", "meta", "notes", "opened", "paths",
+        "processes", "removed_segments", "segments", "skipped", "spans", "threads",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.spans: list[Row] = []
+        self.opened: dict[int, Row] = {}  # rows of open_spans by span id
+        self.closed: list[int] = []  # span ids that leave open_spans
+        self.functions: list[Row] = []
+        self.paths: list[Row] = []
+        self.errors: list[Row] = []
+        self.threads: list[Row] = []
+        self.skipped: list[Row] = []
+        self.notes: list[Row] = []
+        self.losses: dict[int, Row] = {}  # by rowid
+        self.processes: dict[int, Row] = {}
+        self.images: dict[int, Row] = {}
+        self.segments: dict[tuple[int, int], Row] = {}
+        self.removed_segments: list[tuple[int, int]] = []
+        self.event_files: dict[tuple[int, int], Row] = {}
+        self.meta: dict[str, Any] = {}
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to write."""

@@ -8,12 +8,16 @@ The number of paths is bounded: recursion can make as many as there are calls. B
 its function alone, directly below its process, and that is said once.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from __future__ import annotations
 
 from rheostat.spool.layout import ASYNC_GENERATOR, GENERATOR, IMPORT
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.query import PATH_SEPARATOR
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
 MAX_PATHS = 20_000
 
@@ -128,13 +132,13 @@ class Calls:
                 return
             path = self._by_id[path.parent]
 
-    def fold(self, nodes: Iterable["Node"]) -> None:
+    def fold(self, nodes: Iterable[Node]) -> None:
         """Add what *nodes* have gathered to the totals of their paths."""
         for node in nodes:
             if node.durations:
                 self._fold(node)
 
-    def _fold(self, node: "Node") -> None:
+    def _fold(self, node: Node) -> None:
         path = node.path
         assert path is not None, "the root of an image has no calls"
         total = path.add(node.durations)

@@ -1,10 +1,12 @@
 """How processes end: in words for the history, and as the error of the calls that they left open."""
 
-import signal
+from __future__ import annotations
 
 
 def signal_name(number: int) -> str:
     """Return SIGKILL for 9; SIG and the number for one without a name."""
+    import signal  # for the killed only: it is not quick to import
+
     try:
         return signal.Signals(number).name
     except ValueError:

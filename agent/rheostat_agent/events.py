@@ -4,13 +4,17 @@
 int fits into a signed 64-bit column, a text has at most a few thousand characters, a list a bounded length.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from __future__ import annotations
 
 from rheostat.spool import events as spool
 from rheostat.spool.events import decode_fields
 from rheostat.spool.layout import FUNCTION, IMPORT
 from rheostat_agent.reader import Field
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MAX_TEXT = 4096
 MAX_ARGUMENTS = 1000
@@ -23,8 +27,7 @@ class Malformed(ValueError):
     """An event that was not written by the recorder."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEvent:
+class ProcessEvent(Value):
     """An image begins. Times are monotonic but for wall_ns."""
 
     base: int
@@ -43,8 +46,7 @@ class ProcessEvent:
     argv: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleEvent:
+class ModuleEvent(Value):
     """A module was given sites, numbered from `first`."""
 
     first: int
@@ -54,8 +56,7 @@ class ModuleEvent:
     skipped: list[tuple[str, str]]  # qualified name, reason
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadEvent:
+class ThreadEvent(Value):
     """The name of a thread, from mono_ns on."""
 
     ident: int
@@ -64,16 +65,14 @@ class ThreadEvent:
     mono_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorTypeEvent:
+class ErrorTypeEvent(Value):
     """The name of an exception's type."""
 
     number: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionEvent:
+class ExceptionEvent(Value):
     """An exception, where it arose."""
 
     number: int
@@ -84,8 +83,7 @@ class ExceptionEvent:
     stack: list[tuple[str, int, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedEvent:
+class SkippedEvent(Value):
     """Something is not instrumented."""
 
     what: str
@@ -93,32 +91,28 @@ class SkippedEvent:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoteEvent:
+class NoteEvent(Value):
     """A failure of the recorder, or a remark."""
 
     severity: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExecEvent:
+class ExecEvent(Value):
     """The image is about to be replaced."""
 
     mono_ns: int
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class LossEvent:
+class LossEvent(Value):
     """Recording stopped."""
 
     mono_ns: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeEvent:
+class ResumeEvent(Value):
     """Recording goes on."""
 
     mono_ns: int

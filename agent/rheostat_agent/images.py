@@ -4,9 +4,9 @@ Records are read before events: what a record refers to (its function, its threa
 before it, so it is known by the time the record is joined.
 """
 
+from __future__ import annotations
+
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import groupby
 
 from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD_SIZE
@@ -23,6 +23,11 @@ from rheostat_agent.reader import (
     open_segment,
 )
 from rheostat_agent.stream import ImageStream, record_at
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PEEK = 64  # slots that are looked at before more are read
 _PIECE = 4 * CHUNK_SLOTS  # slots read at once
@@ -30,13 +35,12 @@ _GROUP = 32  # chunks with pending slots that are read at once
 MAX_PENDING = 500_000
 
 
-@dataclass(slots=True)
-class SegmentState:
+class SegmentState(Value):
     """A segment and how far it was read."""
 
     segment: Segment
-    frontier: int = 0  # slots of it below were looked at …
-    pending: list[int] = field(default_factory=list)  # … and are settled, but for these; ascending
+    frontier: int  # slots of it below were looked at …
+    pending: list[int]  # … and are settled, but for these; ascending
     dropped: int = 0
     is_changed: bool = True
 
@@ -56,8 +60,7 @@ class SegmentState:
         )
 
 
-@dataclass(slots=True)
-class Cursor:
+class Cursor(Value):
     """How far an agent before us had read a segment."""
 
     frontier: int
@@ -69,7 +72,7 @@ class Image:
     """One image. `stream` and `life` are there once its process event was read."""
 
     def __init__(
-        self, base: int, spool: Spool, apply: Callable[["Image", Event, bool], None]
+        self, base: int, spool: Spool, apply: Callable[[Image, Event, bool], None]
     ) -> None:
         """*apply*(image, event, was it read by an agent before us) takes the events."""
         self.base = base
@@ -121,7 +124,7 @@ class Image:
                 del self.unread[number]
                 continue
             if segment is not None:
-                state = SegmentState(segment)
+                state = SegmentState(segment, 0, [])
                 cursor = self.cursors.pop(number, None)
                 if cursor is not None:
                     state.frontier, state.dropped = cursor.frontier, cursor.dropped

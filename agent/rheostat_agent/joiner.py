@@ -4,8 +4,7 @@ Called by images.py with each event, in the order in which an image wrote them. 
 committed comes again after a restart (*was_read*): it is applied to what is kept in memory, and adds no row.
 """
 
-import json
-from typing import Any
+from __future__ import annotations
 
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls
@@ -25,8 +24,12 @@ from rheostat_agent.events import (
 from rheostat_agent.history.writer import HistoryWriter
 from rheostat_agent.images import Image
 from rheostat_agent.lifetimes import Life, Lives, Process, watch_new
-from rheostat_agent.masking import masked
+from rheostat_agent.masking import join_arguments, masked
 from rheostat_agent.stream import ImageStream
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from typing import Any
 
 CLOCK_JUMP_NS = 1_000_000_000
 _MAX_SKIPPED = 100_000
@@ -145,7 +148,7 @@ class Joiner:
         life.is_executing = False
         process.base = process.base or image.base
         process.python, process.executable = event.python, event.executable
-        process.argv, process.cwd = json.dumps(masked(event.argv)), event.cwd
+        process.argv, process.cwd = join_arguments(masked(event.argv)), event.cwd
         process.name = event.name
         process.ppid, process.generation = event.ppid, event.generation
         image.life = life
@@ -271,7 +274,7 @@ class Joiner:
     ) -> int:
         self.last_error += 1
         process = self._process_of(image) or 1
-        listed: Any = json.dumps(stack) if stack else None
+        listed = _as_json(stack) if stack else None
         self.batch.errors.append(
             (self.last_error, process, number, span, time_ns, kind, message, listed, image.base)
         )
@@ -298,3 +301,9 @@ class Joiner:
         self._forked.pop(image.base, None)
         self._numbered.pop(image.base, None)
         self._images.pop(image.base, None)
+
+
+def _as_json(value: Any) -> str:
+    import json  # once there is something to write: it is not quick to import
+
+    return json.dumps(value)

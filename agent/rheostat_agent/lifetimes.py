@@ -5,12 +5,17 @@ nobody; where descriptors run out, by the start time in /proc. It may hold sever
 the pid and the start time. Nothing here waits for a process or sends it a signal; only the launcher knows how one ended.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from typing import Any
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _SLACK_NS = 50_000_000  # of start times, which are told in hundredths of a second
@@ -19,23 +24,22 @@ _MAX_ENVIRONMENT = 4 << 20
 _MAX_ANCESTORS = 64
 
 
-@dataclass(slots=True)
-class Process:
+class Process(Value):
     """A process of the run, as far as it is known by now; the columns of the table `processes`."""
 
     id: int
-    span_id: int
-    parent_span_id: int | None
-    start_ns: int  # since the epoch, like end_ns
-    pid: int | None = None
     base: int | None = None
+    span_id: int = 0
+    parent_span_id: int | None = None
+    pid: int | None = None
     ppid: int | None = None
     generation: int | None = None
     name: str | None = None
     executable: str | None = None
     cwd: str | None = None
-    argv: str | None = None  # JSON
+    argv: str | None = None  # separated by U+001F
     python: str | None = None
+    start_ns: int = 0  # since the epoch, like end_ns
     end_ns: int | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -46,23 +50,10 @@ class Process:
 
     def row(self) -> tuple[Any, ...]:
         """Return the row of the table."""
-        return tuple(getattr(self, column) for column in _COLUMNS)
-
-    @classmethod
-    def from_row(cls, row: tuple[Any, ...]) -> "Process":
-        """Return the process of a row of the table."""
-        return cls(**dict(zip(_COLUMNS, row, strict=True)))
+        return self.as_tuple()
 
 
-_COLUMNS = (
-    "id", "base", "span_id", "parent_span_id", "pid", "ppid", "generation", "name", "executable", "cwd",
-    "argv", "python", "start_ns", "end_ns", "exit_code", "signal", "cause", "user_s", "system_s",
-    "max_rss_bytes",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Value):
     """What /proc/PID/stat says."""
 
     ppid: int
@@ -74,7 +65,8 @@ class Stat:
 def read_stat(pid: int) -> Stat | None:
     """Return what /proc says of *pid*, None if there is no such process."""
     try:
-        data = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            data = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = data[data.rindex(b")") + 2 :].split()  # the name before may hold anything
@@ -90,11 +82,11 @@ def started_ns(start_ticks: int) -> int:
 
 def read_boot_id() -> str:
     """Return what names this boot of the machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(Value):
     """A living process that is being watched."""
 
     pid: int  # as we see it; in a container's own namespace it has another
@@ -161,7 +153,7 @@ def is_launcher_alive(pid: int, started_mono_ns: int) -> bool:
     return started_ns(stat.start_ticks) <= started_mono_ns + _SLACK_NS
 
 
-def watch_new(pid: int, born_ns: int, executable: str, run_directory: Path) -> Watch | None:
+def watch_new(pid: int, born_ns: int, executable: str, run_directory: str) -> Watch | None:
     """Watch the process that called itself *pid* at the monotonic time *born_ns*; None if it is gone.
 
     It may have seen itself in a pid namespace of its own, and *pid* be another's here: ours has the run in its
@@ -185,14 +177,14 @@ def watch_new(pid: int, born_ns: int, executable: str, run_directory: Path) -> W
     return watch
 
 
-def _is_of_run(pid: int, run_directory: Path) -> bool:
+def _is_of_run(pid: int, run_directory: str) -> bool:
     carries = _carries_run(pid, run_directory)
     return (
         carries is None or carries
     )  # where it changed its user we may not look; it is no stranger's then
 
 
-def _carries_run(pid: int, run_directory: Path) -> bool | None:
+def _carries_run(pid: int, run_directory: str) -> bool | None:
     """Say whether *pid* has the run in its environment; None if we may not look."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -214,7 +206,7 @@ def _executes(pid: int, executable: str) -> bool:
 _last_search_ns = 0
 
 
-def _find_nested(pid: int, run_directory: Path) -> int | None:
+def _find_nested(pid: int, run_directory: str) -> int | None:
     """Return the process of this run that has *pid* in a namespace below ours; looked for ten times a second at most."""
     global _last_search_ns
     now = time.monotonic_ns()
@@ -225,7 +217,8 @@ def _find_nested(pid: int, run_directory: Path) -> int | None:
     for entry in os.listdir("/proc"):
         try:
             if entry.isdigit() and os.readlink(f"/proc/{entry}/ns/pid") != own:
-                status = Path(f"/proc/{entry}/status").read_text("utf-8", "replace")
+                with open(f"/proc/{entry}/status", encoding="utf-8", errors="replace") as file:
+                    status = file.read()
                 numbers = status.partition("\nNSpid:")[2].partition("\n")[0].split()
                 if numbers[-1:] == [str(pid)] and _is_of_run(int(entry), run_directory):
                     return int(entry)
@@ -234,8 +227,7 @@ def _find_nested(pid: int, run_directory: Path) -> int | None:
     return None
 
 
-@dataclass(slots=True)
-class Life:
+class Life(Value):
     """A process and its watch."""
 
     process: Process
@@ -245,16 +237,14 @@ class Life:
     is_executing: bool = False  # it said that it was about to exec
 
 
-@dataclass(slots=True)
 class Lives:
     """The processes of a run that are alive, or ended so lately that images of theirs may still turn up."""
 
-    run_directory: Path
-    by_pid: dict[int, Life] = field(default_factory=dict)  # the latest of each pid
-    _dead: dict[int, Life] = field(
-        default_factory=dict
-    )  # not settled yet; by number of the process
-    _watched: dict[int, Life] = field(default_factory=dict)  # by number of the process
+    def __init__(self, run_directory: str) -> None:
+        self.run_directory = run_directory
+        self.by_pid: dict[int, Life] = {}  # the latest of each pid
+        self._watched: dict[int, Life] = {}  # by number of the process
+        self._dead: dict[int, Life] = {}  # not settled yet; by number of the process
 
     def find(self, pid: int, born_ns: int, generation: int) -> Life | None:
         """Return the life that an image continues which began at *born_ns* by exec; None if it is a new one."""

@@ -5,6 +5,7 @@ _NAMES = (
     "private_key", "private-key", "access_key", "access-key", "authorization",
 )  # fmt: skip
 HIDDEN = "***"
+SEPARATOR = "\x1f"
 
 
 def masked(arguments: "list[str]") -> "list[str]":
@@ -25,6 +26,11 @@ def masked(arguments: "list[str]") -> "list[str]":
             is_secret = _sounds_secret(argument)
         result.append(_without_userinfo(argument))
     return result
+
+
+def join_arguments(arguments: "list[str]") -> str:
+    """Return *arguments* as the history keeps them: separated by U+001F."""
+    return SEPARATOR.join(argument.replace(SEPARATOR, " ") for argument in arguments)
 
 
 def _sounds_secret(name: str) -> bool:

@@ -7,13 +7,11 @@ wrong with a file is raised as `BadFile` and counted by the caller; what is mere
 Only this module opens files of the spool. What the bytes mean is decided in stream.py and events.py.
 """
 
+from __future__ import annotations
+
 import os
-import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from rheostat.spool.events import decode_frames
 from rheostat.spool.layout import (
@@ -27,6 +25,11 @@ from rheostat.spool.layout import (
     SPANS_SUFFIX,
     VERSION,
 )
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Field = int | str | bytes  # of an event
 
@@ -36,10 +39,6 @@ MAX_BASE = (1 << 63) - MAX_SLOT  # so that base + slot is a signed 64-bit intege
 MAX_FRAME = 8 << 20
 _READ = 1 << 20
 _MAX_SLOTS = CHUNK_SLOTS << GROUP_LIMIT
-_NAME = re.compile(
-    f"([0-9a-f]{{16}})-([0-9]{{1,9}})({re.escape(SPANS_SUFFIX)}|{re.escape(EVENTS_SUFFIX)})",
-    re.ASCII,
-)
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
@@ -51,8 +50,7 @@ class Gone(Exception):
     """The file is no longer there: its writer made it beside another thread, and took it back; or somebody removed it."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FileName:
+class FileName(Value):
     """A file of the spool, as its name tells it."""
 
     base: int
@@ -64,10 +62,26 @@ class FileName:
         return f"{self.base:016x}-{self.number}{suffix}"
 
 
+def parse_name(text: str) -> FileName | None:
+    """Return the file of the spool that is called *text*, None if it is none: BASE-NUMBER.spans or .events."""
+    for suffix in (SPANS_SUFFIX, EVENTS_SUFFIX):
+        if text.endswith(suffix):
+            base, dash, number = text[: -len(suffix)].partition("-")
+            break
+    else:
+        return None
+    if not dash or len(base) != 16 or not 1 <= len(number) <= 9 or not number.isdecimal():
+        return None
+    if not number.isascii() or base.strip("0123456789abcdef"):
+        return None
+    name = FileName(int(base, 16), int(number), suffix == EVENTS_SUFFIX)
+    return name if name.base < MAX_BASE and str(name) == text else None
+
+
 class Spool:
     """The spool's directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         """Open the spool at *directory*. Raises OSError."""
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(directory, flags)
@@ -78,12 +92,8 @@ class Spool:
         with os.scandir(self._descriptor) as entries:
             listed = [entry.name for entry in islice(entries, MAX_FILES + 1)]
         self.overfull = len(listed) > MAX_FILES
-        found = (_NAME.fullmatch(name) for name in listed[:MAX_FILES])
-        return [
-            FileName(int(match[1], 16), int(match[2]), match[3] == EVENTS_SUFFIX)
-            for match in found
-            if match and int(match[1], 16) < MAX_BASE
-        ]
+        found = (parse_name(name) for name in listed[:MAX_FILES])
+        return [name for name in found if name is not None]
 
     def size(self) -> int:
         """Return the bytes that the files take on disk."""

@@ -7,30 +7,34 @@ import fcntl
 import os
 import sys
 
-from rheostat_agent.rundirectory import LOCK, RUN, mark_finished, unfinished_runs
+from rheostat_agent.rundirectory import LOCK, LOG, RUN, mark_finished, unfinished_runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 _MAX_AT_ONCE = 4
 
 
 def start_agent(
-    directory: str, environment: "Mapping[str, str]", channel: int | None = None
+    directory: str, environment: "Mapping[str, str]", commands: int = -1, answers: int = -1
 ) -> int:
     """Start the agent of the run in *directory*, in a session of its own; return its pid. Raises OSError.
 
-    *channel* is its end of the channel (supervisor.py); it must be inheritable.
+    *commands* and *answers* are the ends of the launcher's pipes that the agent reads and writes (agentprocess.py).
     """
     command = [sys.executable, "-I", "-m", "rheostat_agent.supervisor", directory]
-    if channel is not None:
-        command.append(str(channel))
-    nowhere = [
-        (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in range(3)
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    actions: list[Any] = [
+        (os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0)
+        if pipe < 0
+        else (os.POSIX_SPAWN_DUP2, pipe, descriptor)
+        for descriptor, pipe in ((0, commands), (1, answers))
     ]
+    actions.append((os.POSIX_SPAWN_OPEN, 2, f"{directory}/{LOG}", log, 0o600))
     return os.posix_spawn(
-        sys.executable, command, environment, file_actions=nowhere, setsid=True, setsigmask=()
+        sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=()
     )
 
 

@@ -5,6 +5,7 @@ The attributes are found once, when the run begins, and kept in its history: a l
 started in another environment.
 """
 
+import json
 import os
 import platform
 import re
@@ -44,6 +45,14 @@ def run_attributes(info: RunInfo, environ: dict[str, str]) -> Attributes:
     if environ.get("OTEL_SERVICE_NAME"):
         found["service.name"] = environ["OTEL_SERVICE_NAME"]
     return found
+
+
+def keep_attributes(
+    kept: str | None, info: RunInfo, environ: dict[str, str]
+) -> tuple[str, Attributes]:
+    """Return the attributes that are *kept* with a run, found now if there are none; and how to keep them."""
+    attributes: Attributes = json.loads(kept) if kept else run_attributes(info, environ)
+    return json.dumps(attributes), attributes
 
 
 def user_attributes(environ: dict[str, str]) -> dict[str, str]:

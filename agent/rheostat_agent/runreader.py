@@ -7,9 +7,10 @@ A round reads a bounded number of records, so that memory stays bounded and the 
 history cannot be written now (locked, disk full), the batch is kept, nothing more is read, and the spool goes on growing.
 """
 
+from __future__ import annotations
+
+import os
 import time
-from pathlib import Path
-from typing import Any
 
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls
@@ -22,6 +23,10 @@ from rheostat_agent.lifetimes import Life, Lives, is_launcher_alive
 from rheostat_agent.reader import Spool
 from rheostat_agent.rundirectory import ENDED, FULL, SPOOL, Ending, RunInfo
 
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from typing import Any
+
 BUDGET = 20_000  # records a round
 _LOOK_EVERY_S = 1.0  # at the size on disk
 _OVER_LIMIT = "--max-spans is reached: calls are counted, their spans not kept"
@@ -33,7 +38,7 @@ _ENDING_WAIT_NS = (
 class RunReader:
     """Reads one run into its history. takeup.py makes it, from where an agent before us stopped if there was one."""
 
-    def __init__(self, directory: Path, info: RunInfo, history: HistoryWriter) -> None:
+    def __init__(self, directory: str, info: RunInfo, history: HistoryWriter) -> None:
         """Raises OSError if the spool cannot be opened."""
         self.directory = directory
         self.info = info
@@ -47,7 +52,7 @@ class RunReader:
         self.joiner = Joiner(self.lives, self.calls, history, offset_ns)
         self.images: dict[int, Image] = {}
         self.program: Life | None = None
-        self._spool = Spool(directory / SPOOL)
+        self._spool = Spool(f"{directory}/{SPOOL}")
         self._closing: set[int] = set()  # bases of images that are done with the present batch
         self._closed: set[int] = set()  # … and with those that are committed
         self._limit_loss = self._over_limit = 0
@@ -171,12 +176,13 @@ class RunReader:
 
     def _has_ended(self, life: Life, latest_ns: int) -> bool:
         """Settle when and how the process of *life* ended; False: the launcher may still tell."""
-        process, ending = life.process, self.ending
+        process = life.process
         if process.end_ns is not None:
             return True
         if process.id == 1:
-            if ending is None and not self._may_give_up(life):
+            if self.ending is None and not self._may_give_up(life):
                 return False
+            ending = self.ending
             if ending is not None:
                 process.exit_code, process.signal = ending.exit_code, ending.signal
                 process.user_s, process.system_s = ending.user_s, ending.system_s
@@ -199,10 +205,13 @@ class RunReader:
         self.joiner.skip(1, "process", name, reason)
 
     def _may_give_up(self, life: Life) -> bool:
-        """Say whether nobody will tell how the program ended."""
+        """Say whether no more will be told of how the program ended."""
         if time.monotonic_ns() - (life.died_ns or 0) < _ENDING_WAIT_NS:
             return False
-        return not is_launcher_alive(self.info.launcher_pid, self.info.started_mono_ns)
+        if is_launcher_alive(self.info.launcher_pid, self.info.started_mono_ns):
+            return False
+        self._look_for_ending()  # what it told after our last look, before it ended itself
+        return True
 
     def _end_of(self, life: Life, image: Image) -> tuple[int, str, str | None]:
         """Return when, why and with which error.type the open calls of *image* end."""
@@ -317,8 +326,8 @@ class RunReader:
             self._is_removed = True
             text = "the run directory was removed: what is recorded from here on is lost"
             self.joiner.note(None, "error", text)
-        files = (self.history.path.with_name(self.history.path.name + end) for end in ("", "-wal"))
-        kept = sum(file.stat().st_size for file in files if file.exists())
+        files = (f"{self.history.path}{end}" for end in ("", "-wal"))
+        kept = sum(os.stat(file).st_size for file in files if os.path.exists(file))
         self.size_bytes = kept + self._spool.size()
         if self.info.max_disk:
             self._spool.set_mark(FULL, self.size_bytes > self.info.max_disk)

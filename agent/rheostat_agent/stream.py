@@ -14,9 +14,9 @@ are dropped. Late children of a dropped import (of a thread that it started) bec
 Hot: `take` is what ingestion costs besides SQLite. Measured by tests/agent/test_ingestion_speed.py.
 """
 
+from __future__ import annotations
+
 from array import array
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from rheostat.spool.layout import (
     CHUNK_BITS,
@@ -36,6 +36,11 @@ from rheostat.spool.layout import (
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls, Node
 from rheostat_agent.events import ModuleEvent
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 SHORT_IMPORT_NS = 1_000_000
 TIME_LIMIT = 1 << 62  # a later time was not written by us; sums of two stay in range
@@ -137,7 +142,7 @@ class ImageStream:
     def _place(self, slot: int, node: Node, thread: int) -> None:
         self._chunk(slot >> CHUNK_BITS)[slot & _SLOT] = node.high | thread
 
-    def _chunk(self, chunk: int) -> "array[int]":
+    def _chunk(self, chunk: int) -> array[int]:
         places = self._places.get(chunk)
         if places is None:
             if len(self._places) >= MAX_CHUNKS:

@@ -1,28 +1,31 @@
 """The agent: one process a run, in its own session, which reads, keeps and delivers what the run's processes record.
 
-    python -I -m rheostat_agent.supervisor RUN_DIRECTORY [CHANNEL]
+    python -I -m rheostat_agent.supervisor RUN_DIRECTORY
 
 Started by the launcher beside the program, or by a later `rheostat` command for a run whose agent was killed. It ends
 when all processes of the run have ended, all they wrote is in the history, and the backend has what it would take.
 Whatever fails here goes to agent.log; nothing of it reaches the program.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import select
 import sys
 import time
-import traceback
-from pathlib import Path
 
 from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, let_go, lock
-from rheostat_agent.export.delivery import Delivery, wants_delivery
+from rheostat_agent.backend import wants_delivery
 from rheostat_agent.history.index import Index
 from rheostat_agent.history.query import HISTORY_NAME, Run
 from rheostat_agent.history.schema import NewerSchema
 from rheostat_agent.history.writer import HistoryBusy, HistoryWriter
 from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished
 from rheostat_agent.takeup import take_up
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from rheostat_agent.export.delivery import Delivery
 
 _SHORTEST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.2
@@ -36,20 +39,18 @@ _DELIVERY_GRACE_S = 30.0  # for a backend that does not answer, after all else i
 class Supervisor:
     """The agent's main loop over one run."""
 
-    def __init__(self, directory: Path, channel: Channel, log: Log) -> None:
+    def __init__(self, directory: str, channel: Channel, log: Log) -> None:
         self._directory = directory
-        self._state = directory.parent.parent
+        self._state = os.path.dirname(os.path.dirname(directory))
         self._channel = channel
         self._log = log
-        self.info = RunInfo.read(str(directory / RUN))
-        self._history = _open_history(directory / HISTORY_NAME, log)
+        self.info = RunInfo.read(f"{directory}/{RUN}")
+        self._history = _open_history(f"{directory}/{HISTORY_NAME}", log)
         self._index = Index(self._state)
         self._reader = take_up(directory, self.info, self._history)
         self._delivery: Delivery | None = None
         self._kept_cursor = self._history.read_meta("exported") or 0
-        self._kept_processes: set[int] = set(
-            json.loads(self._history.read_meta("exported_processes") or "[]")
-        )
+        self._kept_processes = _numbers(self._history.read_meta("exported_processes"))
         self._wait_s = _SHORTEST_WAIT_S
         self._indexed = 0.0
         self._looked_for_stragglers = 0.0
@@ -60,7 +61,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Read the run to its end, deliver it, and leave the index true."""
-        self._resource()
+        self._start_delivery()
         while True:
             progress = self._round()
             self._log_notes()
@@ -95,23 +96,24 @@ class Supervisor:
         elif now - self._busy_since > _BUSY_PATIENCE_S and self._reader.ending is not None:
             raise busy
 
-    def _resource(self) -> None:
-        """Find the resource once; a later agent takes what is kept."""
+    def _start_delivery(self) -> None:
+        """Start to deliver, if there is a backend."""
         environ = dict(os.environ)
-        kept = self._history.read_meta("resource")
-        if kept is None and wants_delivery(environ):
-            from rheostat_agent.resource import run_attributes
+        if not wants_delivery(environ):
+            return
+        from rheostat_agent.export.delivery import Delivery
+        from rheostat_agent.resource import keep_attributes
 
-            kept = json.dumps(run_attributes(self.info, environ))
-            self._reader.joiner.batch.meta["resource"] = kept
-        if kept is not None and wants_delivery(environ):
-            self._delivery = Delivery(
-                self._directory,
-                int(self.info.trace_id, 16),
-                json.loads(kept),
-                self._kept_cursor,
-                set(self._kept_processes),
-            )
+        kept = self._history.read_meta("resource")
+        kept, attributes = keep_attributes(kept, self.info, environ)
+        self._reader.joiner.batch.meta["resource"] = kept
+        self._delivery = Delivery(
+            self._directory,
+            int(self.info.trace_id, 16),
+            attributes,
+            self._kept_cursor,
+            set(self._kept_processes),
+        )
 
     def _log_notes(self) -> None:
         notes = self._reader.joiner.notes
@@ -128,7 +130,7 @@ class Supervisor:
             self._kept_cursor = meta["exported"] = delivery.cursor
         if delivery.processes != self._kept_processes:
             self._kept_processes = set(delivery.processes)
-            meta["exported_processes"] = json.dumps(sorted(self._kept_processes))
+            meta["exported_processes"] = " ".join(map(str, sorted(self._kept_processes)))
         if delivery.failure:
             self._log.write(f"delivery: {delivery.failure}")
         delivery.tell(self._reader.is_over())
@@ -178,7 +180,7 @@ class Supervisor:
         self._history.close()
         self._index.close()
         if is_delivered:
-            mark_finished(str(self._state), self.info.id)
+            mark_finished(self._state, self.info.id)
 
     def _deliver_rest(self) -> None:
         delivery, deadline = self._delivery, time.monotonic() + _DELIVERY_GRACE_S
@@ -259,7 +261,7 @@ class Supervisor:
             complete=complete,
             command=" ".join(info.command),
             cwd=info.cwd,
-            directory=str(self._directory),
+            directory=self._directory,
         )
 
 
@@ -273,7 +275,7 @@ def _status(is_over: bool, exit_code: int | None, number: int | None) -> str:
     return "failed" if exit_code else "ok"
 
 
-def _open_history(path: Path, log: Log) -> HistoryWriter:
+def _open_history(path: str, log: Log) -> HistoryWriter:
     """Return the history, having waited for it as long as for any write. Raises HistoryBusy and what it raises else."""
     deadline = time.monotonic() + _BUSY_PATIENCE_S
     while True:
@@ -286,15 +288,17 @@ def _open_history(path: Path, log: Log) -> HistoryWriter:
             time.sleep(_BUSY_WAIT_S)
 
 
+def _numbers(text: str | None) -> set[int]:
+    return {int(word) for word in (text or "").split()}
+
+
 def main(arguments: list[str]) -> int:
-    """Run the agent on the run directory arguments[0]; arguments[1] is the descriptor of the channel, if there is one."""
+    """Run the agent on the run directory arguments[0]."""
     os.umask(0o077)
-    descriptor = int(arguments[1]) if len(arguments) > 1 else None
-    let_go(descriptor)
+    directory, channel = arguments[0], Channel()
+    let_go()
     free_limits()
-    directory = Path(arguments[0])
-    channel = Channel(descriptor)
-    if lock(directory) is None:
+    if not channel.wait_for_run(directory) or lock(directory) is None:
         return 0
     die_first()
     log = Log(directory)
@@ -304,6 +308,8 @@ def main(arguments: list[str]) -> int:
         log.write(str(error))
         return 1
     except Exception:  # noqa: BLE001  # the last resort: one entry in our own file
+        import traceback
+
         log.write(traceback.format_exc())
         return 1
     return 0

@@ -1,8 +1,8 @@
 """Taking up a run: from its beginning, or where an agent before us was killed. What that one committed is not read again."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
-from pathlib import Path
-from typing import Any
 
 from rheostat_agent.history.writer import HistoryWriter, Resumption
 from rheostat_agent.images import Cursor, Image
@@ -17,8 +17,12 @@ from rheostat_agent.lifetimes import (
 from rheostat_agent.rundirectory import RunInfo
 from rheostat_agent.runreader import RunReader
 
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from typing import Any
 
-def take_up(directory: Path, info: RunInfo, history: HistoryWriter) -> RunReader:
+
+def take_up(directory: str, info: RunInfo, history: HistoryWriter) -> RunReader:
     """Return a reader of the run in *directory*, ready for its first round. Raises OSError."""
     reader = RunReader(directory, info, history)
     is_same_boot = info.boot_id == read_boot_id()
@@ -64,7 +68,7 @@ def _go_on(reader: RunReader, read: Resumption, is_same_boot: bool) -> None:
     watches = _watches(read.images) if is_same_boot else {}
     lives: dict[int, Life] = {}
     for row in read.processes:
-        process = Process.from_row(row)
+        process = Process(*row)
         joiner.processes[process.id] = process
         if process.end_ns is None:
             watch = watches.get(process.id)

@@ -38,7 +38,7 @@ def find(state: Path, words: list[str]) -> Path:
     if len(words) > 1:
         raise Trouble(f"one run at a time: {' '.join(words)}")
     try:
-        return find_run(state, words[0] if words else "last")
+        return Path(find_run(str(state), words[0] if words else "last"))
     except RunNotFound as error:
         raise Trouble(str(error)) from None
 
@@ -67,7 +67,7 @@ def _wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
 
 def _is_complete(directory: Path) -> bool:
     try:
-        history = open_history(directory)
+        history = open_history(str(directory))
     except HistoryMissing:
         return False
     try:
@@ -81,7 +81,7 @@ def _goes_on(directory: Path) -> bool:
     if (directory / "ended").exists():
         return False
     try:
-        history = open_history(directory)
+        history = open_history(str(directory))
     except HistoryMissing:
         return is_read(str(directory))
     try:
@@ -94,6 +94,6 @@ def _goes_on(directory: Path) -> bool:
 def history_of(directory: Path) -> sqlite3.Connection:
     """Return the history of the run in *directory*. Raises Trouble."""
     try:
-        return open_history(directory)
+        return open_history(str(directory))
     except HistoryMissing as error:
         raise Trouble(str(error)) from None

@@ -2,7 +2,6 @@
 
 import os
 import select
-import socket
 import sys
 import time
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 _DISABLING = ("RHEOSTAT_DISABLED", "OTEL_SDK_DISABLED")
 _ANSWER_S = 1.0  # for a summary that was asked for
+_LOOK_S = 0.05  # between looks for a signal, while waiting
 _WAIT_S, _WAIT_DELIVERY_S = 2.0, 10.0
 
 
@@ -100,11 +100,11 @@ class _Launch:
         self._is_quiet = values["quiet"] or values["summary"] == "none"
         self._id = new_id()
         self._directory = ""
-        self._channel: socket.socket | None = None
         self._agent = 0
+        self._commands = self._answers = -1  # our ends of the pipes to the agent
 
     def follow(self, held: signals.Signals) -> "NoReturn":
-        """Start the program and the agent, and end as the program did. Raises TargetError."""
+        """Start the agent and the program, and end as the program did. Raises TargetError."""
         try:
             self._directory = make_run_directory(self._state, self._id)
             mark_unfinished(self._state, self._id)
@@ -112,16 +112,16 @@ class _Launch:
         except OSError as error:
             why = f"{error.filename or self._state}: {error.strerror}"
             _run_unobserved(self._target, self._environment, held, self._values, why)
+        trouble = self._start_agent()
         started_ns, started_mono_ns = time.time_ns(), time.monotonic_ns()
         try:
             pid = child.start(self._target, self._observing(), held)
         except TargetError:
             discard(self._state, self._directory)
             raise
-        trouble = self._start_agent(pid, started_ns, started_mono_ns)
+        trouble = trouble or self._announce(pid, started_ns, started_mono_ns)
         ending = child.follow(pid, (self._agent,))
-        if not trouble:
-            trouble = self._publish(ending)
+        trouble = trouble or self._publish(ending)
         self._say_what_there_is(trouble)
         child.end_as(ending)
 
@@ -144,18 +144,26 @@ class _Launch:
             "RHEOSTAT_RUN": self._directory,
         }
 
-    def _start_agent(self, pid: int, started_ns: int, started_mono_ns: int) -> str:
-        """Start the agent; return why it could not be, empty if it was."""
+    def _start_agent(self) -> str:
+        """Start the agent, which takes its time to be ready; return why that could not be done, empty if it was."""
         try:
-            self._info(pid, started_ns, started_mono_ns).publish(f"{self._directory}/{RUN}")
-            ours, theirs = socket.socketpair()
-            theirs.set_inheritable(True)
-            self._agent = start_agent(self._directory, self._environment, theirs.fileno())
-            theirs.close()
-            self._channel = ours
-            recover(self._state, self._environment, but=self._id)
+            theirs, self._commands = os.pipe()
+            self._answers, mine = os.pipe()
+            self._agent = start_agent(self._directory, self._environment, theirs, mine)
+            os.close(theirs)
+            os.close(mine)
         except OSError as error:
             return f"the agent could not be started: {error.strerror}"
+        return ""
+
+    def _announce(self, pid: int, started_ns: int, started_mono_ns: int) -> str:
+        """Tell the agent that the program was started; return why that could not be done, empty if it was."""
+        try:
+            self._info(pid, started_ns, started_mono_ns).publish(f"{self._directory}/{RUN}")
+            os.write(self._commands, b"r")
+            recover(self._state, self._environment, but=self._id)
+        except OSError as error:
+            return f"the run could not be noted: {error.strerror}"
         return ""
 
     def _info(self, pid: int, started_ns: int, started_mono_ns: int) -> RunInfo:
@@ -217,8 +225,8 @@ class _Launch:
         if trouble:
             if not self._is_quiet:
                 _tell(f"rheostat: {trouble}\n")
-        elif self._channel is not None and wait > 0:
-            text = _receive(self._channel, wait)
+        elif wait > 0:
+            text = _receive(self._commands, self._answers, wait)
             if text is None:
                 text = f"rheostat: run {self._id} is not read yet: `rheostat show {self._id}` shows it\n"
             if not self._is_quiet:
@@ -238,35 +246,29 @@ class _Launch:
         return _WAIT_DELIVERY_S if delivers and is_short_lived else _WAIT_S
 
 
-def _receive(channel: socket.socket, wait: float) -> "str | None":
+def _receive(commands: int, answers: int, wait: float) -> "str | None":
     """Return what the agent answers within *wait* seconds, or when asked after that; None if it does not."""
     poll = select.poll()
-    poll.register(channel, select.POLLIN)
-    parts: list[bytes] = []
+    poll.register(answers, select.POLLIN)
+    answer, has_asked = b"", False
     deadline = time.monotonic() + wait
     try:
-        channel.send(b"e")
-        has_asked = False
-        while True:
+        os.write(commands, b"e")
+        while not child.asked_to_end():
             left = deadline - time.monotonic()
-            if child.asked_to_end() or left <= 0:
-                if has_asked or child.asked_to_end():
-                    break
-                channel.send(b"s")
+            if left <= 0 and has_asked:
+                break
+            if left <= 0:
+                os.write(commands, b"s")
                 has_asked, deadline = True, time.monotonic() + _ANSWER_S
-                continue
-            if poll.poll(min(left, 0.05) * 1000):
-                data = channel.recv(65536)
+            elif poll.poll(min(left, _LOOK_S) * 1000):
+                data = os.read(answers, 65536)
                 if not data:
-                    return (
-                        b"".join(parts).decode("utf-8", "replace")
-                        if parts or not has_asked
-                        else None
-                    )
-                parts.append(data)
+                    break
+                answer += data
     except OSError:
         pass  # the agent is gone: a later command goes on where it was
-    return b"".join(parts).decode("utf-8", "replace") if parts else None
+    return answer.decode("utf-8", "replace") if answer else None
 
 
 def _tell(text: str) -> None:

@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ def runs(values: dict[str, Any], words: list[str]) -> int:
         state = open_state()
     except Trouble as error:
         return fail(str(error))
-    found = list_runs(state, values["workflow"], values["limit"] or None)
+    found = list_runs(str(state), values["workflow"], values["limit"] or None)
     if values["json"]:
-        json.dump([_as_json(run) for run in found], sys.stdout, indent=1)
+        json.dump([run.as_dict() for run in found], sys.stdout, indent=1)
         sys.stdout.write("\n")
         return 0
     if not found:
@@ -35,10 +34,6 @@ def runs(values: dict[str, Any], words: list[str]) -> int:
         return 0
     sys.stdout.write(_table(found))
     return 0
-
-
-def _as_json(run: Run) -> dict[str, Any]:
-    return asdict(run)
 
 
 def _table(found: list[Run]) -> str:
@@ -87,7 +82,7 @@ def prune(values: dict[str, Any], words: list[str]) -> int:
         if not values["dry_run"]:
             shutil.rmtree(run.directory, ignore_errors=True)
     if not values["dry_run"] and chosen:
-        index = Index(state)
+        index = Index(str(state))
         index.remove(run.id for run, _ in chosen)
         index.close()
     sys.stderr.write(f"{count(len(chosen), 'run')}, {size(freed)}\n")
@@ -99,7 +94,7 @@ def _choose(
 ) -> list[tuple[Run, int]]:
     """Return the runs to remove, the oldest first, with the bytes that each takes."""
     unfinished = set(unfinished_runs(str(state)))
-    found = list(reversed(list_runs(state)))
+    found = list(reversed(list_runs(str(state))))
     sizes = {run.id: _bytes_of(Path(run.directory)) for run in found}
     total = sum(sizes.values())
     now_ns = time.time_ns()

@@ -5,13 +5,13 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rheostat_agent.cli import fail
 from rheostat_agent.cli.access import Trouble, find, history_of, open_state, wait_until_read
-from rheostat_agent.history.query import Run, list_runs, read_errors, read_processes
+from rheostat_agent.history.query import Process, Run, list_runs, read_errors, read_processes
+from rheostat_agent.masking import SEPARATOR
 from rheostat_agent.rundirectory import RUN, RunInfo
 from rheostat_agent.show.summary import View, headline, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
@@ -43,7 +43,7 @@ def show(values: dict[str, Any], words: list[str]) -> int:
 
 
 def _run(state: Path, directory: Path, history: sqlite3.Connection) -> Run:
-    for run in list_runs(state):
+    for run in list_runs(str(state)):
         if run.id == directory.name:
             return run
     info = RunInfo.read(str(directory / RUN))  # its agent had no time for the index yet
@@ -91,18 +91,22 @@ def _skipped(history: sqlite3.Connection) -> Iterator[str]:
 def as_json(history: sqlite3.Connection, run: Run) -> dict[str, Any]:
     """Return all that `show --json` prints. Times in nanoseconds, memory in bytes."""
     return {
-        "run": asdict(run),
-        "processes": [asdict(process) for process in read_processes(history)],
+        "run": run.as_dict(),
+        "processes": [_process(process) for process in read_processes(history)],
         "tree": [_node(node) for node in load_tree(history, run)],
-        "errors": [asdict(error) for error in read_errors(history).values()],
+        "errors": [error.as_dict() for error in read_errors(history).values()],
         "losses": _table(history, "losses", ("process", "time_ns", "reason", "count")),
         "skipped": _table(history, "skipped", ("process", "what", "name", "reason")),
         "notes": _table(history, "notes", ("process", "time_ns", "severity", "text")),
     }
 
 
+def _process(process: Process) -> dict[str, Any]:
+    return {**process.as_dict(), "argv": (process.argv or "").split(SEPARATOR)}
+
+
 def _node(node: Node) -> dict[str, Any]:
-    values = asdict(node)
+    values = node.as_dict()
     values["children"] = [_node(child) for child in node.children]
     return values
 

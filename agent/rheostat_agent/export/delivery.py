@@ -5,10 +5,11 @@ The supervisor keeps the cursor in the history. So what a dead backend did not t
 once, and always with the same ids.
 """
 
+from __future__ import annotations
+
 import sqlite3
 import threading
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rheostat_agent.history.query import HistoryMissing, open_history, read_processes, read_spans
@@ -25,22 +26,11 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
 
 
-def wants_delivery(environ: dict[str, str]) -> bool:
-    """Say whether the environment names a backend for traces."""
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "").lower()
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-    )
-    return exporter == "otlp" or (not exporter and bool(endpoint))
-
-
 class Delivery:
     """The delivery of one run."""
 
     def __init__(
-        self, directory: Path, trace_id: int, run: "Attributes", cursor: int, processes: set[int]
+        self, directory: str, trace_id: int, run: Attributes, cursor: int, processes: set[int]
     ) -> None:
         """*cursor* and *processes*: the rowid of the last span, and the processes, that were delivered before."""
         self.cursor = cursor
@@ -120,8 +110,8 @@ class Delivery:
                 self._wake.wait(seconds)
 
     def _next(
-        self, history: sqlite3.Connection, maker: "SpanMaker"
-    ) -> "tuple[list[ReadableSpan], int, set[int]]":
+        self, history: sqlite3.Connection, maker: SpanMaker
+    ) -> tuple[list[ReadableSpan], int, set[int]]:
         """Return the next spans to send, the cursor behind them, and the processes whose spans are among them."""
         rows = list(islice(read_spans(history, self.cursor), BATCH))
         ended: set[int] = set()
@@ -134,7 +124,7 @@ class Delivery:
                     spans.append(maker.process(process))
         return spans, rows[-1][0] if rows else self.cursor, ended
 
-    def _send(self, exporter: "SpanExporter", spans: "list[ReadableSpan]") -> bool:
+    def _send(self, exporter: SpanExporter, spans: list[ReadableSpan]) -> bool:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         if exporter.export(spans) is SpanExportResult.SUCCESS:

@@ -15,7 +15,7 @@ from rheostat_agent.history.query import (
     read_processes,
     read_spans,
 )
-from rheostat_agent.resource import run_attributes
+from rheostat_agent.resource import keep_attributes
 from rheostat_agent.rundirectory import RunInfo
 
 _BATCH = 512
@@ -34,8 +34,7 @@ def write_otlp_json(history: sqlite3.Connection, info: RunInfo, file: TextIO) ->
     from opentelemetry.exporter.otlp.json.common._log_encoder import encode_logs
     from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 
-    kept = read_meta(history, "resource")
-    run = json.loads(kept) if kept else run_attributes(info, dict(os.environ))
+    _, run = keep_attributes(read_meta(history, "resource"), info, dict(os.environ))
     maker = SpanMaker(history, int(info.trace_id, 16), run)
     maker.refresh()
     file.writelines(

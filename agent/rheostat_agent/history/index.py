@@ -1,13 +1,17 @@
 """Writing the index over all runs. Each agent writes a few rows, seldom, so that twenty runs do not wait on each other."""
 
+from __future__ import annotations
+
+import os
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import astuple
-from pathlib import Path
-from typing import Any
 
 from rheostat_agent.history.query import INDEX_NAME, Run
 from rheostat_agent.history.schema import prepare_index
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 _RUN_COLUMNS = 19
 
@@ -15,21 +19,21 @@ _RUN_COLUMNS = 19
 class Index:
     """The index of the state directory, open for writing."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: str) -> None:
         """Open or make it; one that cannot be read is made anew. Raises NewerSchema or sqlite3.OperationalError."""
-        path = state / INDEX_NAME
+        path = f"{state}/{INDEX_NAME}"
         try:
             self._connection = _open(path)
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            path.rename(path.with_name(f"{path.name}.corrupt"))
+            os.replace(path, f"{path}.corrupt")
             self._connection = _open(path)
 
     def put(self, run: Run) -> None:
         """Write the row of *run*."""
         marks = ", ".join("?" * _RUN_COLUMNS)
-        self._connection.execute(f"INSERT OR REPLACE INTO runs VALUES({marks})", astuple(run))
+        self._connection.execute(f"INSERT OR REPLACE INTO runs VALUES({marks})", run.as_tuple())
 
     def put_paths(self, run: Run, rows: Iterable[tuple[str, int, int, int, bytes]]) -> None:
         """Write the totals of the call paths of *run*: (path, calls, errors, total_ns, histogram)."""
@@ -62,9 +66,9 @@ class Index:
         self._connection.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-    path.chmod(0o600)
+    os.chmod(path, 0o600)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = OFF")
     prepare_index(connection)

@@ -3,12 +3,10 @@
 Everything here opens files read-only and may run while the agent writes: a reader of a WAL file sees one moment of it.
 """
 
-import json
+from __future__ import annotations
+
+import os
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.schema import (
@@ -17,6 +15,12 @@ from rheostat_agent.history.schema import (
     check_version,
     version_of,
 )
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 HISTORY_NAME = "history.sqlite"
 INDEX_NAME = "index.sqlite"
@@ -32,8 +36,7 @@ class HistoryMissing(Exception):
     """The run has no history that can be read (yet); the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Value):
     """A run's row in the index."""
 
     id: str
@@ -57,8 +60,7 @@ class Run:
     directory: str
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Value):
     """A process of the run; the columns of `processes`."""
 
     id: int
@@ -71,7 +73,7 @@ class Process:
     name: str | None
     executable: str | None
     cwd: str | None
-    argv: list[str]
+    argv: str | None  # separated by U+001F
     python: str | None
     start_ns: int
     end_ns: int | None
@@ -83,8 +85,7 @@ class Process:
     max_rss_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Value):
     """A function; the columns of `functions`."""
 
     id: int
@@ -94,8 +95,7 @@ class Function:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class PathTotals:
+class PathTotals(Value):
     """A call path and its totals; the columns of `paths`."""
 
     id: int
@@ -119,8 +119,7 @@ class PathTotals:
         return max(0, self.total_ns - self.child_ns - self.suspended_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Value):
     """A call; the columns of `spans`. end_ns is None while it runs."""
 
     id: int
@@ -137,8 +136,7 @@ class Span:
     cause: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Error:
+class Error(Value):
     """An exception, or another way in which a call failed; the columns of `errors`."""
 
     id: int
@@ -153,54 +151,62 @@ class Error:
     ]  # (file, line, function), outermost first; empty: not recorded
 
 
-def _names(kind: type) -> str:
-    return ", ".join(field.name for field in fields(kind))
+def _names(kind: type[Value]) -> str:
+    return ", ".join(kind.fields)
 
 
 _SPAN_COLUMNS = _names(Span)
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
+def _read_only_uri(path: str) -> str:
+    """Return the URI by which SQLite opens *path* without writing (sqlite.org/uri.html)."""
+    quoted = os.path.abspath(path)
+    for character in "%?#":
+        quoted = quoted.replace(character, f"%{ord(character):02x}")
+    return f"file:{quoted}?mode=ro"
+
+
+def connect_read_only(path: str) -> sqlite3.Connection:
     """Return a connection to the SQLite file at *path* that cannot write. Raises sqlite3.OperationalError."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None
+        _read_only_uri(path), uri=True, timeout=BUSY_S, isolation_level=None
     )
     connection.execute("PRAGMA query_only = 1")
     return connection
 
 
-def open_history(run_directory: Path) -> sqlite3.Connection:
+def open_history(run_directory: str) -> sqlite3.Connection:
     """Return a read-only connection to the history of the run in *run_directory*.
 
     Raises HistoryMissing where there is none yet, NewerSchema where a later Rheostat wrote it.
     """
-    path = run_directory / HISTORY_NAME
+    path, name = f"{run_directory}/{HISTORY_NAME}", os.path.basename(run_directory)
     try:
         connection = connect_read_only(path)
         if version_of(connection) == 0:
-            raise HistoryMissing(f"the history of run {run_directory.name} is being made: {path}")
+            raise HistoryMissing(f"the history of run {name} is being made: {path}")
     except sqlite3.DatabaseError as error:
-        text = "is not there" if not path.exists() else f"cannot be read: {error}"
-        raise HistoryMissing(f"the history of run {run_directory.name} {text}: {path}") from None
-    check_version(connection, HISTORY_VERSION, f"the history of run {run_directory.name}")
+        text = "is not there" if not os.path.exists(path) else f"cannot be read: {error}"
+        raise HistoryMissing(f"the history of run {name} {text}: {path}") from None
+    check_version(connection, HISTORY_VERSION, f"the history of run {name}")
     return connection
 
 
-def open_index(state: Path) -> sqlite3.Connection | None:
+def open_index(state: str) -> sqlite3.Connection | None:
     """Return a read-only connection to the index of runs, None if no run was ever made."""
     try:
-        connection = connect_read_only(state / INDEX_NAME)
+        connection = connect_read_only(f"{state}/{INDEX_NAME}")
         if version_of(connection) == 0:
             return None
     except sqlite3.OperationalError:
-        if (state / INDEX_NAME).exists():
+        if os.path.exists(f"{state}/{INDEX_NAME}"):
             raise
         return None
     check_version(connection, INDEX_VERSION, "the index of runs")
     return connection
 
 
-def list_runs(state: Path, workflow: str | None = None, limit: int | None = None) -> list[Run]:
+def list_runs(state: str, workflow: str | None = None, limit: int | None = None) -> list[Run]:
     """Return the runs in the index, newest first."""
     index = open_index(state)
     if index is None:
@@ -219,31 +225,33 @@ def _run(row: tuple[Any, ...]) -> Run:
     return Run(*values)
 
 
-def find_run(state: Path, name: str) -> Path:
+def find_run(state: str, name: str) -> str:
     """Return the directory of the run that *name* means: an id, the beginning of one, or 'last'. Raises RunNotFound."""
-    directories = {path.name: path for path in _run_directories(state)}
-    if not directories:
+    runs = f"{state}/runs"
+    known = [run for run in _listed(runs) if os.path.isfile(f"{runs}/{run}/run")]
+    if not known:
         raise RunNotFound("there are no runs yet: start one by `rheostat run SCRIPT`")
     if name == "last":
-        return max(directories.values(), key=_started)
-    if name in directories:
-        return directories[name]
-    found = sorted(run for run in directories if name and run.startswith(name))
+        return max((f"{runs}/{run}" for run in known), key=_started)
+    found = (
+        [name] if name in known else sorted(run for run in known if name and run.startswith(name))
+    )
     if len(found) == 1:
-        return directories[found[0]]
+        return f"{runs}/{found[0]}"
     if found:
         raise RunNotFound(f"{len(found)} runs begin with {name!r}: {', '.join(found[:5])}")
     raise RunNotFound(f"no run begins with {name!r}: `rheostat runs` lists them")
 
 
-def _run_directories(state: Path) -> Iterator[Path]:
-    runs = state / "runs"
-    if runs.is_dir():
-        yield from (path for path in runs.iterdir() if (path / "run").is_file())
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
 
 
-def _started(directory: Path) -> int:
-    return (directory / "run").stat().st_mtime_ns
+def _started(directory: str) -> int:
+    return os.stat(f"{directory}/run").st_mtime_ns
 
 
 def read_meta(history: sqlite3.Connection, key: str) -> Any:
@@ -255,13 +263,7 @@ def read_meta(history: sqlite3.Connection, key: str) -> Any:
 def read_processes(history: sqlite3.Connection) -> list[Process]:
     """Return the processes of the run, in the order in which they were found."""
     rows = history.execute(f"SELECT {_names(Process)} FROM processes ORDER BY id")
-    return [_process(row) for row in rows]
-
-
-def _process(row: tuple[Any, ...]) -> Process:
-    values = list(row)
-    values[10] = json.loads(values[10] or "[]")
-    return Process(*values)
+    return [Process(*row) for row in rows]
 
 
 def read_functions(history: sqlite3.Connection) -> dict[int, Function]:
@@ -308,7 +310,11 @@ def _error(row: tuple[Any, ...]) -> Error:
 
 
 def _stack(text: str | None) -> list[tuple[str, int, str]]:
-    return [(file, line, function) for file, line, function in json.loads(text or "[]")]
+    if not text:
+        return []
+    import json  # where something failed only: it is not quick to import
+
+    return [(file, line, function) for file, line, function in json.loads(text)]
 
 
 class ThreadNames:

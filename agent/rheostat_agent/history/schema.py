@@ -16,8 +16,13 @@ nor comparing ever opens a history.
 Times are nanoseconds since the epoch, ids of spans are signed 64-bit integers; what is unknown is NULL, never 0.
 """
 
+from __future__ import annotations
+
 import sqlite3
-from collections.abc import Callable
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HISTORY_VERSION = 1
 INDEX_VERSION = 1
@@ -37,7 +42,7 @@ CREATE TABLE processes(
     name TEXT,
     executable TEXT,
     cwd TEXT,
-    argv TEXT,               -- JSON: a list of strings
+    argv TEXT,               -- arguments, secrets hidden, separated by U+001F
     python TEXT,             -- version; NULL: not Python, or nothing known
     start_ns INTEGER NOT NULL,
     end_ns INTEGER,          -- NULL while it lives

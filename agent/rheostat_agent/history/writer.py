@@ -3,16 +3,22 @@
 A history that cannot be read is moved aside, not overwritten: what is still in the spool is read anew.
 """
 
-import sqlite3
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from rheostat_agent.batch import Batch, Row
+import os
+import sqlite3
+import time
+from array import array
+
 from rheostat_agent.history.schema import prepare_history
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from rheostat_agent.batch import Batch, Row
 
 _WIDTHS = {
     "functions": 5,
@@ -35,8 +41,7 @@ class HistoryBusy(Exception):
     """Nothing was written; the same batch may be written later. The text says why."""
 
 
-@dataclass(slots=True)
-class Resumption:
+class Resumption(Value):
     """What an agent before us had committed."""
 
     functions: list[Row]
@@ -45,19 +50,19 @@ class Resumption:
     images: list[Row]  # those not done
     segments: dict[int, list[tuple[int, int, list[int], int]]]  # number, frontier, pending, dropped
     event_files: dict[int, list[tuple[int, int]]]  # number, offset
-    losses: list[Row] = field(default_factory=list)
-    errors: int = 0
-    spans: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    losses: list[Row]
+    errors: int
+    spans: int
+    skipped: list[tuple[str, str]]
 
 
 class HistoryWriter:
     """The history of one run, open for writing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         """Open or make the history at *path*. Raises OSError, NewerSchema, or HistoryBusy."""
         self.path = path
-        self.moved_aside: Path | None = None
+        self.moved_aside: str | None = None
         try:
             self._connection = _open(path)
         except sqlite3.OperationalError as error:
@@ -152,9 +157,9 @@ class HistoryWriter:
         self._connection.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
-    path.chmod(0o600)
+    os.chmod(path, 0o600)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
@@ -162,10 +167,11 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _move_aside(path: Path) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
-    path.rename(aside)
+def _move_aside(path: str) -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    aside = f"{path}.corrupt-{stamp}"
+    os.replace(path, aside)
     for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+        if os.path.exists(path + suffix):
+            os.unlink(path + suffix)
     return aside

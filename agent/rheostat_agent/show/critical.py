@@ -7,6 +7,8 @@ their time are left out: while they were, others worked.
 (The backwards walk is that of critical-path analysis in distributed traces: Zhang et al., "CRISP", USENIX ATC 2022.)
 """
 
+from __future__ import annotations
+
 import sqlite3
 from collections import defaultdict
 

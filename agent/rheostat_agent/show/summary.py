@@ -1,11 +1,9 @@
 """The summary: at most 25 lines on how a run went, where its time went, what failed, what is missing, and what to do next."""
 
+from __future__ import annotations
+
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rheostat_agent.endings import signal_name
 from rheostat_agent.history.query import (
@@ -21,8 +19,12 @@ from rheostat_agent.history.query import (
 from rheostat_agent.show.critical import critical_paths
 from rheostat_agent.show.text import Style, count, duration, fit, plain, size
 from rheostat_agent.show.tree import Node, build_tree, prune
+from rheostat_agent.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rheostat_agent.rundirectory import RunInfo
 
 MAX_LINES = 25
@@ -30,8 +32,7 @@ _MAX_ERRORS = 4
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Value):
     """How to show it: characters a line, colours, and what remains to be read (records, about)."""
 
     columns: int
@@ -40,7 +41,7 @@ class View:
     max_lines: int | None = MAX_LINES
 
 
-def render_run_summary(directory: Path, info: "RunInfo", run: Run, unread: int) -> str:
+def render_run_summary(directory: str, info: RunInfo, run: Run, unread: int) -> str:
     """Return the summary that the launcher prints at the end of a run; empty if there is none to be."""
     view = View(
         info.columns,

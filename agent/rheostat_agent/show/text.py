@@ -1,5 +1,7 @@
 """Words and numbers for a terminal: durations, sizes, counts, colours, and text that cannot steer the terminal."""
 
+from __future__ import annotations
+
 import unicodedata
 
 _UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))

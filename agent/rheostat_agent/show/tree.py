@@ -1,14 +1,17 @@
 """The call tree of a run: one node for each call path, below a node for each kind of process."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from __future__ import annotations
 
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.query import Function, PathTotals, Process
+from rheostat_agent.values import Value
+
+TYPE_CHECKING = False  # typing takes longer than the rest of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Value):
     """A call path, or (path None) the processes that go by one name. Times in nanoseconds."""
 
     name: str
@@ -19,13 +22,13 @@ class Node:
     total_ns: int
     self_ns: int
     p95_ns: int | None
+    children: list[Node]
     file: str = ""
     line: int = 0
     items: int = 0
-    children: list["Node"] = field(default_factory=list)
     is_critical: bool = False
 
-    def walk(self, depth: int = 0) -> Iterator[tuple[int, "Node"]]:
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
         """Yield (depth, node) of this node and all below it, the costly first."""
         yield depth, self
         for child in self.children:
@@ -49,7 +52,7 @@ def build_tree(
         above = nodes.get(path.parent) if path.parent else None
         if above is None:
             above = roots.setdefault(
-                path.process_name, Node(path.process_name, None, 0, 0, 0, 0, 0, None)
+                path.process_name, Node(path.process_name, None, 0, 0, 0, 0, 0, None, [])
             )
             above.self_ns -= max(0, path.total_ns - path.suspended_ns)
         above.children.append(node)
@@ -67,7 +70,7 @@ def _roots(processes: list[Process], now_ns: int) -> dict[str, Node]:
     for process in processes:
         name = process.name or "process"
         took = max(0, (process.end_ns or now_ns) - process.start_ns)
-        root = roots.setdefault(name, Node(name, None, 0, 0, 0, 0, 0, None))
+        root = roots.setdefault(name, Node(name, None, 0, 0, 0, 0, 0, None, []))
         root.calls += 1
         root.errors += process.signal is not None or bool(process.exit_code)
         root.open += process.end_ns is None
@@ -89,6 +92,7 @@ def _node(path: PathTotals, function: Function) -> Node:
         total_ns=max(0, path.total_ns - path.suspended_ns),
         self_ns=path.self_ns,
         p95_ns=path.histogram.quantile(0.95),
+        children=[],
         file=function.file,
         line=function.line,
         items=path.items,

@@ -51,6 +51,32 @@ def test_dies_without_a_core_file(tmp_path: object) -> None:
     assert os.listdir(str(tmp_path)) == []
 
 
+def test_what_the_program_used_is_told() -> None:
+    """The ending tells the program's processor times, memory and moment of death."""
+    script = """
+import os, sys, time
+from rheostat_agent.launcher import child, signals, target
+held = signals.hold()
+before = time.time_ns(), time.monotonic_ns()
+ending = child.follow(child.start(target.resolve(sys.argv[1:], None, os.environ, "/"), os.environ, held))
+after = time.time_ns(), time.monotonic_ns()
+assert before[0] < ending.wall_ns < after[0] and before[1] < ending.monotonic_ns < after[1]
+assert (ending.exit_code, ending.signal) == (None, 9), (ending.exit_code, ending.signal)
+assert ending.user_s > 0.2 and ending.system_s >= 0
+assert 100 << 20 < ending.max_rss_bytes < 200 << 20, ending.max_rss_bytes
+"""
+    program = """
+import os, time
+kept = b"x" * (100 << 20)
+while time.process_time() < 0.4:
+    sum(range(1000))
+os.kill(os.getpid(), 9)
+"""
+    done = run([sys.executable, "-c", script, sys.executable, "-c", program])
+
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 def test_keyboard_interrupt_of_a_python_program() -> None:
     """A Python program that ends by KeyboardInterrupt dies by SIGINT, and so does the launcher, with the same words."""
     plain, ours = both([sys.executable, "-c", "raise KeyboardInterrupt"])

@@ -116,6 +116,22 @@ def test_stream_that_the_program_closes_is_closed(stream: int) -> None:
                 os.close(descriptor)
 
 
+def test_disabled_launcher_becomes_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With RHEOSTAT_DISABLED the launcher is replaced by the program, with a plain run's signals and descriptors."""
+    monkeypatch.setenv("RHEOSTAT_DISABLED", "true")
+    with started([*LAUNCHER, "sh", "-c", "echo $$; exit 6"]) as process:
+        assert int(line_of(process)) == process.pid
+        assert process.wait(DEADLINE_S) == 6
+
+    command = ["sh", "-c", "ls -l /proc/self/fd | wc -l; grep -E '^Sig[BIC]' /proc/self/status"]
+    plain, ours = both(command)
+    assert plain.stdout == ours.stdout
+
+    missing = run([*LAUNCHER, "./missing"])
+    assert (missing.returncode, missing.stdout) == (127, "")
+    assert missing.stderr == "rheostat: ./missing: No such file or directory\n"
+
+
 def test_killed_launcher_leaves_nothing_of_its_own_behind() -> None:
     """When the launcher is killed, the program goes on and no process of the launcher's is left."""
     with started([*LAUNCHER, "sh", "-c", "echo $$; read line; echo $line"], stdin=-1) as process:

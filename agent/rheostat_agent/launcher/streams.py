@@ -8,9 +8,12 @@ def plug() -> None:
 
     Otherwise the next file that we open would be standard error. The program does not inherit it.
     """
-    descriptor = 0
-    while descriptor <= 2:  # the lowest number that is free
-        descriptor = os.open(os.devnull, os.O_RDWR)
+    try:
+        descriptor = 0
+        while descriptor <= 2:  # the lowest number that is free
+            descriptor = os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a root directory without /dev
+        return
     os.close(descriptor)
 
 
@@ -19,11 +22,11 @@ def let_go() -> None:
 
     What the launcher itself opened is not inheritable, which tells the two apart.
     """
-    null = os.open(os.devnull, os.O_RDWR)
     try:
+        null = os.open(os.devnull, os.O_RDWR)
         inherited = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # no /proc
-        inherited = [0, 1]
+    except OSError:  # a root directory without /dev or /proc
+        return
     for descriptor in inherited:
         try:
             if descriptor == 2 or not os.get_inheritable(descriptor):

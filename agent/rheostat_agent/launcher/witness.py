@@ -23,12 +23,16 @@ _PROGRAMS = ("/bin/cat", "/usr/bin/cat")
 class Witness:
     """The witness of one run. All signals must be blocked while it is made."""
 
-    __slots__ = ("_lifeline", "_reader", "_told_before", "pid")
+    __slots__ = ("_ends", "_told_before", "pid")
 
     def __init__(self) -> None:
-        self._reader, self._lifeline = os.pipe()
         self.pid: int | None = None
         self._told_before: set[int] = set()
+        self._ends: tuple[int, ...] = ()
+        try:
+            self._ends = os.pipe()
+        except OSError:
+            return  # no more files may be opened
         self._call()
 
     def saw(self, number: int) -> bool:
@@ -46,8 +50,8 @@ class Witness:
     def close(self) -> None:
         """Dismiss the witness."""
         self._dismiss()
-        os.close(self._lifeline)
-        os.close(self._reader)
+        for end in self._ends:
+            os.close(end)
 
     def _pending(self) -> set[int]:
         """Return what this witness and those before it were sent."""
@@ -56,7 +60,7 @@ class Witness:
 
     def _call(self) -> None:
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
-        streams = [(os.POSIX_SPAWN_DUP2, self._reader, 0), *quiet]
+        streams = [(os.POSIX_SPAWN_DUP2, self._ends[0], 0), *quiet]
         for program in _PROGRAMS:
             try:
                 self.pid = os.posix_spawn(program, ["cat"], {}, file_actions=streams)

@@ -3,7 +3,24 @@
 Heavy imports stand inside the functions: `rheostat run` starts the user's program in milliseconds.
 """
 
+import os
 import sys
+
+
+def _leave_users_path() -> None:
+    """Import nothing from the folders that PYTHONPATH names: they are meant for the program, and may hold a `select.py`."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    theirs = {os.path.abspath(entry) for entry in named}
+    ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path[:] = [
+        entry
+        for entry in sys.path
+        if os.path.abspath(entry) not in theirs or os.path.abspath(entry) == ours
+    ]
+
+
+if os.environ.get("PYTHONPATH"):
+    _leave_users_path()
 
 from rheostat import __version__
 from rheostat_agent.cli.commands import COMMANDS, HELP
@@ -51,6 +68,4 @@ def fail(text: str, status: int = FAILURE) -> int:
 
 
 def _silence_stdout() -> None:
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -291,6 +291,10 @@ class RunReader:
         self._over_limit += over
         batch.losses[self._limit_loss] = (None, None, _OVER_LIMIT, self._over_limit)
 
+    def restore_done(self, bases: list[int]) -> None:
+        """Know the images that an agent before us had read to their end: it may not have removed all of their files."""
+        self._closed |= set(bases)
+
     def restore_losses(self, rows: list[tuple[Any, ...]]) -> None:
         """Take up the rows (rowid, process, time, reason, count) of `losses` that an agent before us committed."""
         for number, _, _, reason, calls in rows:

@@ -63,6 +63,9 @@ def _go_on(reader: RunReader, read: Resumption, is_same_boot: bool) -> None:
     joiner.last_error, reader.spans = read.errors, read.spans
     joiner.last_loss = max((row[0] for row in read.losses), default=0)
     reader.restore_losses(read.losses)
+    reader.restore_done(read.done)
+    for span in read.open:  # those that are still open are found again, and told anew
+        joiner.batch.close(span)
     for what, name in read.skipped:
         joiner.know_skipped(what, name)
     watches = _watches(read.images) if is_same_boot else {}

@@ -1,6 +1,7 @@
 """Reading: which runs there are, and what a run's history holds, as values.
 
-Everything here opens files read-only and may run while the agent writes: a reader of a WAL file sees one moment of it.
+Nothing here changes what is kept, and all of it may run while the agent writes: a reader of a WAL file sees one moment of
+it.
 """
 
 from __future__ import annotations
@@ -158,19 +159,21 @@ def _names(kind: type[Value]) -> str:
 _SPAN_COLUMNS = _names(Span)
 
 
-def _read_only_uri(path: str) -> str:
-    """Return the URI by which SQLite opens *path* without writing (sqlite.org/uri.html)."""
+def _uri(path: str) -> str:
+    """Return the URI by which SQLite opens *path* if it is there (sqlite.org/uri.html)."""
     quoted = os.path.abspath(path)
     for character in "%?#":
         quoted = quoted.replace(character, f"%{ord(character):02x}")
-    return f"file:{quoted}?mode=ro"
+    return f"file:{quoted}?mode=rw"
 
 
 def connect_read_only(path: str) -> sqlite3.Connection:
-    """Return a connection to the SQLite file at *path* that cannot write. Raises sqlite3.OperationalError."""
-    connection = sqlite3.connect(
-        _read_only_uri(path), uri=True, timeout=BUSY_S, isolation_level=None
-    )
+    """Return a connection to the SQLite file at *path* that changes nothing. Raises sqlite3.OperationalError.
+
+    It is opened for writing all the same: where the last writer was killed, SQLite must recover the write-ahead log
+    before it can read, and refuses to do so on behalf of a connection that may not write.
+    """
+    connection = sqlite3.connect(_uri(path), uri=True, timeout=BUSY_S, isolation_level=None)
     connection.execute("PRAGMA query_only = 1")
     return connection
 

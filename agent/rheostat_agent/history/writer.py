@@ -48,8 +48,10 @@ class Resumption(Value):
     paths: list[Row]
     processes: list[Row]
     images: list[Row]  # those not done
+    done: list[int]  # bases of the others
     segments: dict[int, list[tuple[int, int, list[int], int]]]  # number, frontier, pending, dropped
     event_files: dict[int, list[tuple[int, int]]]  # number, offset
+    open: list[int]  # ids of the spans that were open
     losses: list[Row]
     errors: int
     spans: int
@@ -129,8 +131,10 @@ class HistoryWriter:
             paths=query("SELECT * FROM paths ORDER BY id").fetchall(),
             processes=query("SELECT * FROM processes ORDER BY id").fetchall(),
             images=query("SELECT * FROM images WHERE done = 0").fetchall(),
+            done=[base for (base,) in query("SELECT base FROM images WHERE done = 1")],
             segments=segments,
             event_files=event_files,
+            open=[span for (span,) in query("SELECT id FROM open_spans")],
             losses=query("SELECT rowid, * FROM losses").fetchall(),
             errors=query("SELECT coalesce(max(id), 0) FROM errors").fetchone()[0],
             spans=query("SELECT coalesce(max(rowid), 0) FROM spans").fetchone()[0],

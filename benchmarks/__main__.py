@@ -72,4 +72,5 @@ def main() -> None:
                 keep.write(result, facts)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -48,3 +48,29 @@ def test_the_sink_counts_spans(spans: int, monkeypatch: pytest.MonkeyPatch) -> N
             scope.spans.add(name=f"span {number}", trace_id=bytes(16), span_id=bytes(8))
 
     assert count_spans(request.SerializeToString()) == 2 * spans
+
+
+def test_keeping_findings_replaces_their_own_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `--write` writes into the page leaves what stands outside the section's marks."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.machine import describe
+    from benchmarks.result import Result, Table
+
+    from benchmarks import keep
+
+    page = tmp_path / "performance.md"
+    page.write_text(
+        "before\n<!-- one -->\nold\n<!-- /one -->\nbetween\n<!-- two -->\n<!-- /two -->"
+    )
+    monkeypatch.setattr(keep, "PAGE", page)
+    monkeypatch.setattr(keep, "RAW", tmp_path / "results")
+
+    keep.write(Result("one", Table(("what", "s"), [("new", "1.0")]), "seconds", {}), describe())
+
+    text = page.read_text()
+    assert "| new | 1.0 |" in text
+    assert "old" not in text
+    assert text.startswith("before\n<!-- one -->\n")
+    assert text.endswith("\n<!-- /one -->\nbetween\n<!-- two -->\n<!-- /two -->")

@@ -24,6 +24,7 @@ Attributes = dict[str, str | int | list[str]]
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTAINER = re.compile(r"(?:^|[/:.-])([0-9a-f]{64})(?:$|[/.])", re.MULTILINE)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})")
 
 
@@ -62,7 +63,7 @@ def user_attributes(environ: dict[str, str]) -> dict[str, str]:
         if not item.strip():
             continue
         key, equals, value = item.partition("=")
-        if not equals or not key.strip():
+        if not equals or not key.strip() or _BAD_ESCAPE.search(item):
             return {}
         try:
             found[unquote(key.strip(), errors="strict")] = unquote(value.strip(), errors="strict")

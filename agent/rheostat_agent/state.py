@@ -76,32 +76,45 @@ def _make_private(path: str) -> str:
     """Make *path* if it is missing; return it if it is ours alone. Raises StateUnusable."""
     path = os.path.abspath(path)
     try:
-        if not os.path.isdir(path):
+        if not os.path.lexists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass  # another run was faster, or it is no directory: what follows tells
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:  # another run was faster
+                pass
+        status = os.lstat(path)
     except OSError as error:
         raise StateUnusable(f"cannot make {path}: {error.strerror}") from None
-    status = os.lstat(path)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise StateUnusable(f"{path} is not a directory of yours")
+    if stat.S_ISLNK(status.st_mode):
+        raise StateUnusable(f"{path} is a link: name the directory itself")
+    if not stat.S_ISDIR(status.st_mode):
+        raise StateUnusable(f"{path} is not a directory")
+    if status.st_uid != os.geteuid():
+        raise StateUnusable(f"{path} is not yours")
     if status.st_mode & 0o077:
-        try:
-            os.chmod(path, 0o700)
-        except OSError as error:
-            raise StateUnusable(f"cannot close {path} to others: {error.strerror}") from None
+        _close_to_others(path)
     if not os.access(path, os.W_OK | os.X_OK):
         raise StateUnusable(f"{path} is not writable")
     return path
 
 
-def file_system(path: str) -> "str | None":
+def _close_to_others(path: str) -> None:
+    """Take others' rights to *path* away, unless it is there for more than us, such as /tmp. Raises StateUnusable."""
+    try:
+        names = os.listdir(path)
+        if names and "runs" not in names:
+            raise StateUnusable(f"{path} is open to others and holds other things")
+        os.chmod(path, 0o700)
+    except OSError as error:
+        raise StateUnusable(f"cannot close {path} to others: {error.strerror}") from None
+
+
+def file_system(path: str, mounts: str = "/proc/self/mountinfo") -> "str | None":
     """Return the type of the file system that holds *path*, or will hold it, if it is not local; else None."""
     real = os.path.realpath(path)
     found, longest = "", -1
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 left, _, right = line.partition(" - ")
                 point = _unescape(left.split(" ")[4])

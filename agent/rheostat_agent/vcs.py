@@ -7,6 +7,7 @@ No `git` is started: a repository that is being run could bring its own. Credent
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from pathlib import Path
+from string import hexdigits
 from urllib.parse import urlsplit, urlunsplit
 
 _MAX_BYTES = 10 << 20
@@ -21,7 +22,7 @@ def vcs_attributes(folder: Path) -> dict[str, str]:
         return {}
     try:
         return _read(above / ".git")
-    except (OSError, UnicodeDecodeError, ConfigError):
+    except (OSError, ValueError, ConfigError):  # ValueError: no text, or no URL
         return {}
 
 
@@ -38,7 +39,7 @@ def _read(git: Path) -> dict[str, str]:
         found["vcs.ref.head.name"] = ref.removeprefix("refs/heads/")
         found["vcs.ref.head.type"] = "branch"
         head = _resolve(git, common, ref)
-    if head:
+    if head and not head.strip(hexdigits):
         found["vcs.ref.head.revision"] = head
     url = _origin(common)
     if url:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launching import DEADLINE_S, LAUNCHER, await_witness, state, wait_until
+from launching import DEADLINE_S, LAUNCHER, await_witness, children_of, parent_of, state, wait_until
 
 # Prints its process id, then the name of each signal that it gets; ends at SIGUSR2.
 COUNTER = """
 import os, signal
-names = {number: signal.Signals(number).name for number in (1, 2, 12, 15, 18)}
+names = {number: signal.Signals(number).name for number in (2, 12, 15, 18, 28)}
 signal.pthread_sigmask(signal.SIG_BLOCK, names)
 print("program", os.getpid(), flush=True)
 while True:
@@ -146,6 +146,21 @@ def test_interrupt_reaches_the_program_once(shell: Shell, prefix: list[str]) -> 
     assert shell.output("echo status $?") == "status 9\n"
 
 
+def test_interrupt_without_a_witness_reaches_the_program_once(shell: Shell) -> None:
+    """What comes from the terminal is known by that: without a witness it is not sent on either."""
+    program = shell.start_counter(LAUNCHER)
+    launcher = parent_of(program)
+    for pid, name in children_of(launcher).items():
+        if name == "cat":
+            os.kill(pid, signal.SIGKILL)
+    shell.type("\x03")
+    shell.expect("SIGINT")
+    os.kill(launcher, signal.SIGWINCH)  # taken by the launcher after the other
+    assert "SIGINT" not in shell.expect("SIGWINCH")
+    os.kill(program, signal.SIGUSR2)
+    shell.expect("ready> ")
+
+
 @BOTH
 def test_stop_and_foreground(shell: Shell, prefix: list[str]) -> None:
     """Ctrl-Z stops the job, `fg` continues it, and the program is told so once."""
@@ -203,8 +218,8 @@ def test_kill_of_a_job_reaches_the_program_once(shell: Shell, prefix: list[str])
     shell.type("kill %1\n")
     shell.expect("SIGTERM", "ready> ")
     # The launcher takes one signal after the other: with this one, it is done with those before.
-    shell.type("kill -INT %1\n")
-    shell.expect("SIGINT", "ready> ")
+    shell.type("kill -WINCH %1\n")
+    shell.expect("SIGWINCH", "ready> ")
     os.kill(program, signal.SIGUSR2)
     assert "SIG" not in shell.expect("SIGUSR2")
 

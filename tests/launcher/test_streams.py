@@ -73,6 +73,20 @@ def test_closed_streams_are_closed_for_the_program(closed: str) -> None:
     assert ours.returncode == 0
 
 
+def test_launcher_does_not_take_its_own_file_for_standard_error() -> None:
+    """Started without standard streams, the launcher opens none of its own files in their place."""
+    script = """
+import os
+from rheostat_agent.launcher import streams
+streams.plug()
+print(os.open("/", 0), os.readlink("/proc/self/fd/0"), *map(os.get_inheritable, (0, 1, 2)))
+"""
+    shell = '"$@" <&- 2>&-; exit $?'
+    done = run(["sh", "-c", shell, "sh", sys.executable, "-c", script])
+
+    assert (done.stdout, done.returncode) == ("3 /dev/null False True False\n", 0)
+
+
 def test_inherited_descriptor_reaches_the_program(tmp_path: Path) -> None:
     """A descriptor from the shell is the program's, with its number."""
     script = 'exec 5>"$0"; "$@"; exit $?'

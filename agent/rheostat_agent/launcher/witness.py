@@ -41,15 +41,17 @@ class Witness:
 
     def renew(self) -> None:
         """Forget what the witness was sent, but for what the launcher has yet to take: put another in its place."""
-        seen = self._pending()
+        before = self.pid
+        if not self._pending():
+            return
+        self._call()  # before the other goes, so that one of them is always there
+        seen = self._told_before | (processes.pending(before) if before else set())
         self._told_before = seen & _signal.sigpending()
-        if self.pid is not None and seen:
-            self._dismiss()
-            self._call()
+        self._dismiss(before)
 
     def close(self) -> None:
         """Dismiss the witness."""
-        self._dismiss()
+        self._dismiss(self.pid)
         for end in self._ends:
             os.close(end)
 
@@ -61,16 +63,15 @@ class Witness:
     def _call(self) -> None:
         quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
         streams = [(os.POSIX_SPAWN_DUP2, self._ends[0], 0), *quiet]
+        self.pid = None
         for program in _PROGRAMS:
             try:
                 self.pid = os.posix_spawn(program, ["cat"], {}, file_actions=streams)
                 return
             except OSError:
-                self.pid = None  # not there, or no more processes may be started
+                continue  # not there, or no more processes may be started
 
-    def _dismiss(self) -> None:
-        if self.pid is None:
-            return
-        os.kill(self.pid, _signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        self.pid = None
+    def _dismiss(self, pid: int | None) -> None:
+        if pid is not None:
+            os.kill(pid, _signal.SIGKILL)
+            os.waitpid(pid, 0)

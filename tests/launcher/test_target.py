@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -359,6 +360,49 @@ def test_the_programs_words_are_not_touched(words: list[str]) -> None:
             *head,
             *words,
         ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["job.py", "--quiet", ""],
+        ["./job.py"],
+        ["folder", "x"],
+        ["job.pyz", "-m"],
+        ["-m", "job", "-c"],
+        ["-c", "import job", "--", "-"],
+        ["-", "x"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_form_runs_as_the_interpreter_runs_it(tmp_path: Path, words: list[str]) -> None:
+    """Behind the interpreter, each form of target is the interpreter's own command line."""
+    job = "import sys; print(sys.argv, sys.orig_argv, sys.path[0], __name__); sys.exit(4)"
+    (tmp_path / "job.py").write_text(job)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/__main__.py").write_text(job)
+    with zipfile.ZipFile(tmp_path / "job.pyz", "w") as archive:
+        archive.writestr("__main__.py", job)
+    done = []
+    for prefix in ([], [*LAUNCHER, "--python"]):
+        with open(tmp_path / "job.py") as text:
+            done.append(run([*prefix, sys.executable, *words], cwd=tmp_path, stdin=text))
+
+    plain, ours = done
+    assert (ours.stdout, ours.stderr) == (plain.stdout, plain.stderr)
+    assert ours.returncode == plain.returncode == 4
+
+
+def test_console_script_is_executed_itself(tmp_path: Path) -> None:
+    """A console script of an environment runs with its own interpreter and its own path as first argument."""
+    script = tmp_path / "bin/job"
+    script.parent.mkdir()
+    script.write_text(f"#!{sys.executable}\nimport sys; print(sys.argv)\n")
+    script.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{script.parent}:{os.environ['PATH']}"}
+    done = run([*LAUNCHER, "job", "-x"], env=environment)
+
+    assert done.stdout == f"{[str(script), '-x']}\n"
 
 
 def test_words_reach_the_program_byte_for_byte() -> None:

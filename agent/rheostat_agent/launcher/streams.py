@@ -17,24 +17,31 @@ def plug() -> None:
     os.close(descriptor)
 
 
-def let_go() -> None:
-    """Close what the program was given, but for standard error: who is at the other end waits for its end, not ours.
+def inherited() -> list[int]:
+    """Return the descriptors that a child would inherit: what we were given, for what we opened is not inheritable."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # a root directory without /proc
+        return []
+    return [number for number in numbers if _is_inheritable(number)]
 
-    What the launcher itself opened is not inheritable, which tells the two apart.
-    """
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:  # that of the listing itself
+        return False
+
+
+def let_go() -> None:
+    """Close what the program was given, but for standard error: who is at the other end waits for its end, not ours."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
-        inherited = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # a root directory without /dev or /proc
+    except OSError:  # a root directory without /dev
         return
-    for descriptor in inherited:
-        try:
-            if descriptor == 2 or not os.get_inheritable(descriptor):
-                continue
-        except OSError:  # that of the listing itself
-            continue
-        if descriptor < 2:
-            os.dup2(null, descriptor)
-        else:
-            os.close(descriptor)
+    for number in inherited():
+        if number < 2:
+            os.dup2(null, number)
+        elif number > 2:
+            os.close(number)
     os.close(null)

@@ -115,6 +115,8 @@ def _tell(image: Image, kind: int, fields: list[Any]) -> None:
 
 
 def _records(image: Image, data: bytes) -> Iterator[Span]:
+    if data[:8] in (b"", bytes(8)):  # its writer was killed while making it
+        return
     header = layout.HEADER.unpack_from(data)
     assert header[0] == layout.MAGIC
     image.dropped += header[layout.DROPPED]

@@ -14,14 +14,15 @@ from rheostat.recorder import (
     ROOT,
     begin,
     end,
+    end_undescribed,
+    enter_unrecorded,
     get_current,
     is_inherited,
     leave,
     set_current,
     settle,
-    undo,
 )
-from rheostat.spool.layout import ITEMS, SUSPENDED, head
+from rheostat.spool.layout import ENDED, HEAD, ITEMS, SUSPENDED, head
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -56,38 +57,59 @@ class CallSite:
 class Activation:
     """One call of a coroutine function."""
 
-    __slots__ = ("head", "place")
+    __slots__ = ("head", "outer", "place")
 
     def __init__(self, record_head: int) -> None:
         self.head = record_head
         self.place: Place | None = None
+        self.outer = ROOT  # what is made current again where the frame is left
 
     def __enter__(self) -> None:
         try:
-            self.place = begin(self, self.head)
-            set_current(self.place)
+            begin(self)
+            place = self.place
+            if place is not None:
+                self.outer = place[4]
+                set_current(place)
         except BaseException as error:
-            if self.place is not None:
-                undo(self.place)
+            place, self.place = self.place, None
+            if place is not None:
+                place[1][place[2] + HEAD] = 0
+                if get_current() is place:
+                    set_current(place[4])
             if not settle(error):
                 raise
+            enter_unrecorded(self)
+            self.place, self.outer = get_current(), get_current()[4]
 
     def __exit__(
         self, kind: object, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self.finish(error, traceback)
+            self._finish(error, traceback, end)
         except BaseException as interruption:
-            self.finish(error, traceback)
-            if not settle(interruption):
-                raise
+            try:
+                self._finish(error, None, end_undescribed)
+                if settle(interruption):
+                    return
+            except RecursionError:  # the plain program needs no room to leave
+                place, self.place = self.place, None
+                if place is not None:
+                    place[1][place[2] + ENDED] = monotonic_ns()
+                    if get_current() is place:
+                        set_current(self.outer)
+                if type(interruption) is RecursionError:
+                    return
+            raise
 
-    def finish(self, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def _finish(
+        self, error: BaseException | None, traceback: TracebackType | None, write_end: Any
+    ) -> None:
         """End the record, once, and make the parent current where we were."""
         place = self.place
         if place is not None:
-            end(place, error, traceback)
-            leave(place, place[4])
+            write_end(place, error, traceback)
+            leave(place, self.outer)
             self.place = None
 
 
@@ -115,25 +137,15 @@ class GeneratorActivation(Activation):
     Resumed by `throw`, it is not told: it then stays suspended, rather than be current in the wrong place.
     """
 
-    __slots__ = ("items", "outer", "since", "suspended")
+    __slots__ = ("items", "since", "suspended")
 
     def __init__(self, record_head: int) -> None:
         Activation.__init__(self, record_head)
-        self.items = self.suspended = self.since = (
-            0  # since: when it was suspended, 0 while its frame runs
-        )
-        self.outer = ROOT
+        self.items = self.suspended = 0
+        self.since = 0  # when the frame was suspended, 0 while it runs
 
-    def __enter__(self) -> None:
-        try:
-            self.place = begin(self, self.head)
-            self.outer = self.place[4]
-            set_current(self.place)
-        except BaseException as error:
-            if self.place is not None:
-                undo(self.place)
-            if not settle(error):
-                raise
+    # Between any two of these steps an exception may strike, and then nothing more is done. So the place is given up
+    # before the generator counts as suspended, and becomes current after it has ceased to: it is never left current.
 
     def suspend(self, items: int) -> None:
         """The frame is about to yield, or to delegate (no item that we see)."""
@@ -142,8 +154,8 @@ class GeneratorActivation(Activation):
             self.items += items
             if not is_inherited(place):
                 place[1][place[2] + ITEMS] = self.items
-            self.since = monotonic_ns()
             leave(place, self.outer)
+            self.since = monotonic_ns()
 
     def __call__(self, value: Any) -> Any:
         """The frame goes on after its yield, which gave *value*."""
@@ -159,7 +171,9 @@ class GeneratorActivation(Activation):
                 raise
         return value
 
-    def finish(self, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def _finish(
+        self, error: BaseException | None, traceback: TracebackType | None, write_end: Any
+    ) -> None:
         """End the record, once; a generator that ends suspended (closed, thrown into) leaves what is current alone."""
         place = self.place
         if place is None:
@@ -168,7 +182,7 @@ class GeneratorActivation(Activation):
             self._went_on(place)
         else:
             leave(place, self.outer)
-        end(place, error, traceback)
+        write_end(place, error, traceback)
         self.place = None
 
     def _went_on(self, place: Place) -> None:

@@ -5,19 +5,19 @@ specs, finders and `sys.meta_path` stay as they are. A loader of another class h
 assertion rewriting, beartype, zipped eggs), so only `SourceFileLoader` itself and `zipimporter` are followed.
 
 Whatever fails here, the original `get_code` runs as if we were not there. Our function carries importlib's own file
-name, so that CPython removes its frame from tracebacks together with importlib's.
+name, so that CPython removes its frame from tracebacks together with importlib's; it calls the original itself, so that
+what that raises has the frames that it has without us.
 """
 
 from __future__ import annotations
 
 import sys
 from _frozen_importlib_external import SourceFileLoader, SourceLoader
-from _functools import partial  # type: ignore[import-not-found]
 
 from rheostat import threads
 from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
-from rheostat.recorder import report
+from rheostat.recorder import settle
 from rheostat.selection import STANDARD_LIBRARY
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
@@ -45,62 +45,75 @@ def install(modules: Modules) -> None:
 
 
 def _get_code(self: Any, fullname: str) -> CodeType | None:
-    code = _observed(self, fullname)
-    return _plain_get_code(self, fullname) if code is None else code
+    code, is_plain_due = _observed(self, fullname)
+    plain_code = _plain_get_code(self, fullname) if is_plain_due else None
+    return plain_code if code is None else code
 
 
 def _follow_zip(importer: Any) -> None:
     plain = importer.get_code
 
     def get_code(self: Any, fullname: str) -> CodeType | None:
-        code = _observed_in_zip(self, fullname, partial(plain, self, fullname))
-        return plain(self, fullname) if code is None else code
+        code, is_plain_due = _observed_in_zip(self, fullname)
+        plain_code = plain(self, fullname) if is_plain_due else None
+        return plain_code if code is None else code
 
     get_code.__code__ = get_code.__code__.replace(co_filename=plain.__code__.co_filename)
     importer.get_code = get_code
 
 
-def _observed(loader: Any, fullname: str) -> CodeType | None:
-    """Return the observed code of the module *fullname*; None: let the original do it. Never raises."""
+def _observed(loader: Any, fullname: str) -> tuple[CodeType | None, bool]:
+    """Return the observed code of the module *fullname*, if it is, and whether to call the original in any case.
+
+    Raises only what a signal handler of the program raises.
+    """
     try:
-        path = loader.path
-        if type(loader) is not SourceFileLoader:
-            _left_alone(path, fullname, f"its loader is {type(loader).__qualname__}")
-            return None
-        if fullname == "threading":
-            threads.before_threading()
-            return None
-        if fullname == "concurrent.futures.thread":
-            return _modules.observe_pool(loader.get_data(path), path)
-        reason = _modules.selection.reason_against(path, fullname)
-        if reason is not None:
-            _left_alone(path, fullname, reason)
-            return None
-        plain = partial(_plain_get_code, loader, fullname)
-        source = loader.get_data(path)
-        return _modules.observe(source, path, _name(fullname), _body(fullname), plain)
-    except Exception as error:
-        report(error)
+        return _chosen(loader, fullname) or (None, True)
+    except BaseException as error:
+        if not settle(error):
+            raise
+        return None, True
+
+
+def _chosen(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
+    path = loader.path
+    if type(loader) is not SourceFileLoader:
+        _left_alone(path, fullname, f"its loader is {type(loader).__qualname__}")
         return None
+    if fullname == "threading":
+        threads.before_threading()
+        return None
+    if fullname == "concurrent.futures.thread":
+        pool = _modules.observe_pool(loader.get_data(path), path)
+        return None if pool is None else (pool, False)
+    reason = _modules.selection.reason_against(path, fullname)
+    if reason is not None:
+        _left_alone(path, fullname, reason)
+        return None
+    return _modules.observe(loader.get_data(path), path, _name(fullname), _body(fullname))
 
 
-def _observed_in_zip(loader: Any, fullname: str, plain: Any) -> CodeType | None:
+def _observed_in_zip(loader: Any, fullname: str) -> tuple[CodeType | None, bool]:
     """As `_observed`, for a module in a zip archive."""
     try:
-        path = loader.get_filename(fullname)
-        reason = _modules.selection.reason_against(path, fullname)
-        if reason is not None and fullname != "__main__":
-            _left_alone(path, fullname, reason)
-            return None
-        source = loader.get_source(fullname)
-        if source is None:
-            _left_alone(path, fullname, "no source")
-            return None
-        data = source.encode("utf-8")
-        return _modules.observe(data, path, _name(fullname), _body(fullname), plain)
-    except Exception as error:
-        report(error)
+        return _chosen_in_zip(loader, fullname) or (None, True)
+    except BaseException as error:
+        if not settle(error):
+            raise
+        return None, True
+
+
+def _chosen_in_zip(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
+    path = loader.get_filename(fullname)
+    reason = _modules.selection.reason_against(path, fullname)
+    if reason is not None and fullname != "__main__":
+        _left_alone(path, fullname, reason)
         return None
+    source = loader.get_source(fullname)
+    if source is None:
+        _left_alone(path, fullname, "no source")
+        return None
+    return _modules.observe(source.encode("utf-8"), path, _name(fullname), _body(fullname))
 
 
 def _left_alone(path: str, fullname: str, reason: str) -> None:

@@ -5,6 +5,10 @@ chunk of slots, a thread seen for the first time, an exception, a failure of our
 
 Growing fails where the program's own surroundings are exhausted (disk, memory, descriptors, limits, a directory that is
 gone). Then calls are counted and not recorded, and it is tried again after a tenth of a second.
+
+A signal handler of the program may run between any two calls here, and what it raises must reach the program: every
+`except` asks `is_ours`. Nothing is called inside an `except` that could let a handler run: what it raises would carry our
+exception as its context.
 """
 
 from __future__ import annotations
@@ -15,8 +19,10 @@ from _thread import get_ident, get_native_id
 from time import monotonic_ns, time_ns
 
 from rheostat import recorder
-from rheostat.errors import Describer, type_name
+from rheostat.errors import KNOWN_TYPES, Describer, type_name
+from rheostat.recorder import is_ours
 from rheostat.spool.events import (
+    ERRTYPE,
     EXEC,
     LOSS,
     MODULE,
@@ -27,12 +33,11 @@ from rheostat.spool.events import (
     THREAD,
     encode,
 )
-from rheostat.spool.layout import CHUNK_SLOTS
+from rheostat.spool.layout import CHUNK_SLOTS, DROPPED
 from rheostat.spool.segment import Events, Segments
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any
 
     from rheostat.spool.events import Field
@@ -42,9 +47,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 _RETRY_NS = 100_000_000
 _MAX_NOTES = 50
+_MAX_NESTED = 2  # segments that one thread may be making at once, one in a signal handler that interrupted the other
 
 _getpid, _getppid, _getcwd, _urandom = os.getpid, os.getppid, os.getcwd, os.urandom
 _fsdecode, _modules = os.fsdecode, sys.modules
+_attribute: Any = object.__getattribute__
 
 
 class Program:
@@ -83,8 +90,9 @@ class Image:
         self._listings = listings
         self._untold = bool(listings)  # a forked child's: told once it records
         self._next_site = 1 + sum(functions for _, _, functions in listings)
-        self._lost = self._notes = self._retry_ns = 0
-        self._losing = ""
+        self._growing: dict[int, int] = {}  # by thread: how many segments it is making
+        self._notes = self._retry_ns = 0
+        self._reason = self._losing = ""
         self._start(parent)
 
     def _start(self, parent: tuple[int, int]) -> None:
@@ -93,13 +101,19 @@ class Image:
         fields += [_working_directory(), *parent, self._program.name, "", get_ident()]
         arguments = [str(argument) for argument in sys.orig_argv]
         fields += [get_native_id(), len(arguments), *arguments]
-        self._events.append(encode(PROCESS, *fields))
+        known = [encode(ERRTYPE, number, name) for number, name in KNOWN_TYPES]
+        self._events.append(encode(PROCESS, *fields) + b"".join(known))
         self._threads[get_ident()] = "MainThread"
 
     def record(self) -> None:
         """Make the recorder write into this image from here on."""
         recorder.open_image(
-            self._segments.views, self.find_words, self.introduce, self.describe, self.report
+            self._segments.views,
+            self._describer.types,
+            self.find_words,
+            self.introduce,
+            self._describer.describe,
+            self.report,
         )
 
     def heritage(self, slot: int) -> tuple[Program, int, tuple[int, int], list[Listing]]:
@@ -108,71 +122,99 @@ class Image:
 
     def release(self) -> None:
         """In a forked child: give up the parent's chunks, so that nothing can write into them."""
-        for view in list(self._segments.views.values()):
-            view.release()
+        self._segments.release()
 
-    def append(self, frame: bytes) -> None:
-        """Append *frame* to the events; if it cannot be written, it is lost and that is said as soon as it can be."""
+    def append(self, frame: bytes) -> bool:
+        """Append *frame* to the events; False: it could not be written and is lost, which is said as soon as it can be."""
+        reason = ""
         try:
             self._events.append(frame)
         except OSError as error:
-            self._lose(f"an event could not be written: {error.strerror}")
+            if not is_ours(error):
+                raise
+            reason = f"an event could not be written: {error.strerror}"
+        if reason:
+            self._lose(reason)
+        return not reason
 
     def find_words(self, slot: int) -> Any:
         """Return the words of the chunk that holds *slot*, or None: leave the call unrecorded, it is counted here."""
         if self._untold:
-            self._untold = False
-            self.append(b"".join(encode(MODULE, *listing[:2]) for listing in self._listings))
-        now = monotonic_ns()
+            listings = b"".join(encode(MODULE, *listing[:2]) for listing in self._listings)
+            self._untold = not self.append(listings)
         chunk = slot // CHUNK_SLOTS
         limit = self._program.max_spans
         if limit and chunk * CHUNK_SLOTS >= limit:
-            self._lose("--max-spans is reached")
-        elif now >= self._retry_ns:
-            try:
-                words = self._segments.grow(chunk, now)
-            except (OSError, ValueError, MemoryError) as error:
-                self._retry_ns = now + _RETRY_NS
-                self._lose(getattr(error, "strerror", None) or str(error) or type_name(type(error)))
-            else:
-                self._resume()
+            self._reason = "--max-spans is reached"
+        else:
+            words = self._segments.words(chunk)
+            if words is None:
+                self._grow(chunk, _MAX_NESTED)
+                words = self._segments.words(chunk)
+            if words is not None:
+                if self._segments.is_last(chunk):
+                    self._grow(chunk + 1, 1)
                 return words
-        self._lost += 1
-        if self._segments.drop(self._lost):
-            self._lost = 0
+        recorder.tally[DROPPED] += 1
+        if (
+            get_ident() not in self._growing
+        ):  # else a signal handler, which must be fast: another signal may be due
+            self._lose(self._reason)
         return None
+
+    def _grow(self, chunk: int, most: int) -> None:
+        """Make the segment that holds *chunk*; not if this thread is making *most* already, or none could be made just now."""
+        thread, now = get_ident(), monotonic_ns()
+        making = self._growing.get(thread, 0)
+        if making >= most or now < self._retry_ns:
+            return
+        self._growing[thread] = making + 1
+        try:
+            self._segments.grow(chunk, now)
+        except (OSError, ValueError, MemoryError) as error:
+            if not is_ours(error):
+                raise
+            self._retry_ns = now + _RETRY_NS
+            self._reason = getattr(error, "strerror", None) or str(error) or type_name(type(error))
+        else:
+            recorder.count_in(self._segments.newest)
+            self._resume()
+        finally:
+            if making:
+                self._growing[thread] = making
+            else:
+                del self._growing[thread]
 
     def _lose(self, reason: str) -> None:
         """Say once that recording stopped, and why."""
         if self._losing == reason:
             return
+        before, self._losing = (
+            self._losing,
+            reason,
+        )  # first: a signal handler may come here meanwhile
         try:
             self._events.append(encode(LOSS, monotonic_ns(), reason))
-            self._losing = reason
-        except OSError:  # the same full disk: said when there is room for it
-            return
+        except OSError as error:
+            self._losing = before  # the same full disk: said when there is room for it
+            if not is_ours(error):
+                raise
 
     def _resume(self) -> None:
-        if self._lost:
-            self._segments.drop(self._lost)
-            self._lost = 0
         if self._losing:
             self.append(encode(RESUME, monotonic_ns()))
             self._losing = ""
 
     def introduce(self, thread: int) -> None:
         """Tell the name of *thread*, the calling one, unless it is known: idents are used again for other threads."""
-        threading = _modules.get("threading")
-        known = getattr(threading, "_active", {}).get(thread)
-        name = getattr(known, "_name", "")
-        name = name if isinstance(name, str) else ""
+        known = getattr(_modules.get("threading"), "_active", {}).get(thread)
+        name = "" if known is None else _attribute(known, "__dict__").get("_name")
+        name = (
+            name if type(name) is str else ""
+        )  # of another type, it could run code of the program
         if self._threads.get(thread) != name:
-            self._threads[thread] = name
             self.append(encode(THREAD, thread, get_native_id(), name, monotonic_ns()))
-
-    def describe(self, error: BaseException, traceback: TracebackType | None, place: Any) -> int:
-        """Return the error word of a record that *error* ends; see errors.py."""
-        return self._describer.describe(error, traceback, place)
+            self._threads[thread] = name
 
     def report(self, error: BaseException) -> None:
         """Keep a failure of ours, which the program must not see."""

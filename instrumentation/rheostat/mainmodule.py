@@ -84,8 +84,13 @@ class _Claim:
             source = file.read()
         if b"\0" in source:  # compiled, or an archive
             return None
-        plain = partial(compile, source, path, "exec", dont_inherit=True)
-        return self._modules.observe(source, path, program_name(), MAIN_SITE, plain)
+        observed = self._modules.observe(source, path, program_name(), MAIN_SITE)
+        if observed is None:
+            return None
+        code, is_plain_due = observed
+        if is_plain_due and not _compiles(source, path):
+            return None
+        return code
 
     def _stand_in(self, path: str, code: CodeType) -> None:
         namespace = sys.modules["__main__"].__dict__
@@ -105,6 +110,15 @@ def withdraw() -> None:
     for hook in sys.path_hooks[:]:
         if getattr(hook, "func", None) is _Claim.claim:
             sys.path_hooks.remove(hook)
+
+
+def _compiles(source: bytes, path: str) -> bool:
+    """Compile *source* as CPython would, with its warnings; False: that fails, as it will once more without us."""
+    try:
+        compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 class _Importer:
@@ -155,9 +169,8 @@ def _spawned_code(modules: Modules, path: Any) -> CodeType | None:
         with open(path, "rb", buffering=0) as file:
             source = file.read()
         name = os.path.basename(path)
-        return modules.observe(
-            source, path, name.rpartition(".")[0] or name, MODULE_SITE, lambda: None
-        )
+        observed = modules.observe(source, path, name.rpartition(".")[0] or name, MODULE_SITE)
+        return observed[0] if observed else None  # runpy has compiled it without us already
     except Exception as error:
         report(error)
         return None

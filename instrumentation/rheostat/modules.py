@@ -1,6 +1,6 @@
 """From a module's source to code with live sites: through the cache or the transform, then installed.
 
-    observe(source, path, name, body, plain) → code object, or None: leave the module alone
+    observe(source, path, name, body) → (code object, whether to do what happens without us first), or None: leave it alone
 
 Called by hook.py for imported modules and by mainmodule.py for the script. What is kept in the cache for a module is its
 code with placeholders, the encoded list of its functions for the MODULE event, and their kinds.
@@ -23,13 +23,15 @@ TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from rheostat.cache import Cache
     from rheostat.image import Image
     from rheostat.selection import Selection
 
-    Kept = tuple[CodeType, bytes, bytes, bool]  # code, encoded names, kinds, the compiler warns
+    Kept: TypeAlias = tuple[
+        CodeType, bytes, bytes, bool
+    ]  # code, encoded names, kinds, the compiler warns
 
 
 class Modules:
@@ -43,12 +45,13 @@ class Modules:
         )
 
     def observe(
-        self, source: bytes, path: str, name: str, body: int, plain: Callable[[], object]
-    ) -> CodeType | None:
+        self, source: bytes, path: str, name: str, body: int
+    ) -> tuple[CodeType, bool] | None:
         """Return the code of the module *name*, its functions recorded; None if it is to be left alone.
 
-        *body* is one of placeholders' MODULE_SITE and MAIN_SITE. *plain* does what happens without us: it is called
-        where that has effects, on a cache miss (it fills `__pycache__`) and for code that the compiler warns of.
+        *body* is one of placeholders' MODULE_SITE and MAIN_SITE. With the code comes whether the caller is to do first
+        what happens without us, because that has effects: on a cache miss it fills `__pycache__`; code that the compiler
+        warns of is warned of, or fails where warnings are errors.
         """
         image = current()
         if body == MAIN_SITE and self.before_main is not None:
@@ -59,16 +62,14 @@ class Modules:
         context = context_key(VERSION, path, name, own, body, self.selection.key)
         entry = self._cache.name(source, context)
         kept = self._cache.load(entry, context)
+        missed = kept is None
         if kept is None:
             kept = self._transform(image, source, path, name, own, body)
             if kept is None:
                 return None
-            plain()
             self._cache.store(entry, context, kept)
-        elif kept[3]:
-            plain()
-        code, listing, kinds, _ = kept
-        return _installed(code, image.module(listing, len(kinds)), kinds)
+        code, listing, kinds, warns = kept
+        return _installed(code, image.module(listing, len(kinds)), kinds), missed or warns
 
     def observe_pool(self, source: bytes, path: str) -> CodeType | None:
         """Return the code of `concurrent.futures.thread` that carries the parent to its tasks; None to leave it alone."""

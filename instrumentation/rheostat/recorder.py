@@ -9,11 +9,14 @@ no allocation beyond a tuple. The current span is the value of one context varia
 the span's slot, the words of its chunk and where in them its record begins, the site or activation that entered it, the
 parent's place, and the ident of the thread. Threads, tasks and contexts carry it as they carry any context variable.
 
-What must hold whatever happens (tests/instrumentation/test_interrupts.py, tests/faults/test_ledger.py):
+What must hold whatever happens (tests/instrumentation/test_interrupts.py, tests/faults/test_kill_sweep.py):
 - A record is complete before the body's first instruction and ended before the caller goes on.
-- An exception out of a signal handler, or a RecursionError, that strikes inside these methods leaves no open record, no
-  wrong current span, and no frame of ours in its traceback: undo, cut our entry off, re-raise. The bootstrap seals the
-  methods (codeobjects.seal), so that their `try` covers even the first instruction.
+- An exception out of a signal handler that strikes inside these methods leaves no open record, no wrong current span, no
+  frame of ours in its traceback and no exception of ours as its context: undo, cut our entries off, re-raise. The
+  bootstrap seals the methods (codeobjects.seal), so that their `try` covers even the first instruction. No call is made
+  inside an `except` that an ordinary call can come to.
+- The recursion limit is where it was, within two frames: where there is no room for ours, the call goes unrecorded and
+  is counted; leaving always succeeds, if need be without a description of the error.
 - A failure of our own is reported once and swallowed; the call then goes unrecorded and is counted.
 - A forked child never writes into its parent's records: image.py releases the old memoryviews (`is_inherited`).
 
@@ -22,13 +25,14 @@ Names used here are bound at import, for programs replace `time` and `threading`
 
 from __future__ import annotations
 
+import os
 from _contextvars import ContextVar
 from _struct import Struct
 from _thread import get_ident
 from itertools import count
 from time import monotonic_ns
 
-from rheostat.spool.layout import ENDED, ERROR, HEAD, head
+from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, DROPPED, ENDED, ERROR, HEAD, head
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -43,12 +47,17 @@ _write_start = Struct("@4Q").pack_into  # layout.START in native order: a third 
 SCRATCH = memoryview(bytearray(64)).cast("Q")
 ROOT: Place = (0, SCRATCH, 0, None, None, get_ident())
 
+_OWN = ("<rheostat ", __file__.rpartition("/")[0] + "/")  # where our code comes from
+_LIBRARY = (os.__file__.rpartition("/")[0] + "/", "<frozen ")
+
 _current: ContextVar[Place] = ContextVar("rheostat", default=ROOT)
 get_current = _current.get
 set_current = _current.set
 
 next_slot = count(1).__next__
 views: dict[int, Any] = {}
+tally = memoryview(bytearray(64)).cast("Q")  # its word DROPPED counts the calls that go unrecorded
+type_ids: dict[int, int] = {}  # of exceptions, by the identity of the type
 # Slow paths; image.py puts in its own when it opens an image.
 _find_words: Any = None
 _introduce: Any = None
@@ -57,7 +66,12 @@ _report: Any = None
 
 
 def open_image(
-    segment_views: dict[int, Any], find_words: Any, introduce: Any, describe: Any, report: Any
+    segment_views: dict[int, Any],
+    known_types: dict[int, int],
+    find_words: Any,
+    introduce: Any,
+    describe: Any,
+    report: Any,
 ) -> None:
     """Record into another process image from here on: its chunks, and its slow paths.
 
@@ -65,43 +79,64 @@ def open_image(
     called when a span's thread is not its parent's; *describe*(error, traceback, place) → the record's error word;
     *report*(exception) keeps a failure of ours.
     """
-    global next_slot, views, _find_words, _introduce, _describe, _report
-    views, next_slot = segment_views, count(1).__next__
+    global next_slot, views, type_ids, tally, _find_words, _introduce, _describe, _report
+    views, type_ids, next_slot = segment_views, known_types, count(1).__next__
+    tally = memoryview(bytearray(64)).cast("Q")
     _find_words, _introduce, _describe, _report = find_words, introduce, describe, report
     set_current(ROOT)
 
 
 def close_image() -> None:
     """Record nothing from here on."""
-    open_image({}, lambda slot: None, lambda thread: None, lambda *failure: 0, lambda error: None)
+    open_image(
+        {}, {}, lambda slot: None, lambda thread: None, lambda *failure: 0, lambda error: None
+    )
+
+
+def count_in(words: Any) -> None:
+    """Count unrecorded calls in the header *words* of a segment from here on, and those there that had none."""
+    global tally
+    if tally.nbytes == 64:  # not a segment's
+        words[DROPPED] += tally[DROPPED]
+    tally = words
 
 
 def is_ours(error: BaseException) -> bool:
-    """Say whether *error* was raised by code of this package, and not by a handler or limit that struck in it."""
-    if not isinstance(error, Exception) or isinstance(error, RecursionError):
-        return False
-    entry = error.__traceback__
-    while entry is not None and entry.tb_next is not None:
-        entry = entry.tb_next
-    return entry is not None and entry.tb_frame.f_code.co_filename.startswith("<rheostat ")
+    """Say whether *error*, caught by our code, arose in it, and not in a signal handler that ran in the midst of it.
 
-
-def settle(error: BaseException) -> bool:
-    """Decide on *error*, caught in a method that the program's code called: True: ours, swallow it.
-
-    Otherwise the entry of the method's own frame is cut off its traceback; the caller re-raises.
+    Its traceback tells: a handler's is an entry of another's code. (The standard library's may be what we called.)
     """
-    if is_ours(error):
-        report(error)
-        return True
-    cut(error)
-    return False
+    entry = error.__traceback__
+    while entry is not None:
+        file = entry.tb_frame.f_code.co_filename
+        if not file.startswith(_OWN) and (not file.startswith(_LIBRARY) or "-packages/" in file):
+            return False
+        entry = entry.tb_next
+    return issubclass(type(error), Exception)
 
 
 def cut(error: BaseException) -> None:
-    """Cut the entry of the frame that caught *error* off its traceback."""
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
+    """Cut our entries off the start of the traceback of *error*, which the program is about to see."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code.co_filename.startswith(_OWN):
+        entry = entry.tb_next
+    error.__traceback__ = entry
+
+
+def settle(error: BaseException, quiet: bool = False) -> bool:
+    """Decide on *error*, caught in a method that the program's code called: True: ours, swallow it (and, if *quiet*, say nothing).
+
+    Otherwise our entries are cut off its traceback; the caller re-raises.
+    """
+    try:
+        if not is_ours(error):
+            cut(error)
+            return False
+        if not quiet and type(error) is not RecursionError:
+            report(error)
+    except RecursionError:  # no room at the limit, which most likely is what struck
+        return type(error) is RecursionError
+    return True
 
 
 def report(error: BaseException) -> None:
@@ -112,29 +147,32 @@ def report(error: BaseException) -> None:
         pass
 
 
-def begin(owner: Any, record_head: int) -> Place:
-    """Write a record's start and return its place, not yet current. For all but plain functions."""
+def begin(owner: Any) -> None:
+    """Begin a record for *owner*, whose `head` it bears; its place, not yet current, is kept as `owner.place`.
+
+    For all but plain functions. The place is kept before the record is begun, so that whatever strikes can be undone.
+    """
     slot = next_slot()
     parent = get_current()
     thread = get_ident()
     if thread != parent[5]:
         _introduce(thread)
-    words = views.get(slot >> 10)
+    words = views.get(slot >> CHUNK_BITS)
     if words is None:
         words = _find_words(slot)
         if words is None:
-            return (parent[0], SCRATCH, 0, owner, parent, thread)
-    at = (slot & 1023) << 3
-    place = (slot, words, at, owner, parent, thread)
-    _write_start(words, at << 3, parent[0], thread, monotonic_ns(), record_head)
-    return place
+            owner.place = (parent[0], SCRATCH, 0, owner, parent, thread)
+            return
+    at = (slot & CHUNK_SLOTS - 1) << 3
+    owner.place = (slot, words, at, owner, parent, thread)
+    _write_start(words, at << 3, parent[0], thread, monotonic_ns(), owner.head)
 
 
-def undo(place: Place) -> None:
-    """Take back the start of *place*: the call was interrupted before its body began."""
-    if get_current() is place:
-        set_current(place[4])
-    place[1][place[2] + HEAD] = 0
+def enter_unrecorded(owner: Any) -> None:
+    """Make a place of *owner* current that has no record: its call is only counted."""
+    tally[DROPPED] += 1
+    parent = get_current()
+    set_current((parent[0], SCRATCH, 0, owner, parent, get_ident()))
 
 
 def is_inherited(place: Place) -> bool:
@@ -153,6 +191,16 @@ def end(place: Place, error: BaseException | None, traceback: Any) -> None:
     words, at = place[1], place[2]
     if error is not None and words is not SCRATCH:
         words[at + ERROR] = _describe(error, traceback, place)
+    words[at + ENDED] = monotonic_ns()
+
+
+def end_undescribed(place: Place, error: BaseException | None, traceback: Any = None) -> None:
+    """As `end` where that was interrupted: of *error*, the type alone is recorded, or that there was one."""
+    if is_inherited(place):
+        return
+    words, at = place[1], place[2]
+    if error is not None and words is not SCRATCH and not words[at + ERROR]:
+        words[at + ERROR] = type_ids.get(id(type(error)), 1) << 32
     words[at + ENDED] = monotonic_ns()
 
 
@@ -186,6 +234,8 @@ class Site:
             try:
                 words = views[slot >> 10]
             except KeyError:
+                words = None
+            if words is None:
                 words = _find_words(slot)
                 if words is None:
                     set_current((parent[0], SCRATCH, 0, self, parent, thread))
@@ -196,11 +246,18 @@ class Site:
             set_current(place)
         except BaseException as error:
             try:
-                undo(place)
-            except UnboundLocalError:  # interrupted before anything was written
-                pass
-            if not settle(error):
-                raise
+                place[1][place[2] + HEAD] = 0
+                if get_current() is place:
+                    set_current(parent)
+            except (UnboundLocalError, RecursionError):
+                pass  # nothing was written yet (and on 3.11 the limit may leave no room to say so)
+            try:
+                if settle(error):
+                    enter_unrecorded(self)
+                    return
+            except RecursionError:  # not even for this: the plain program had one call to go
+                error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+            raise
 
     def __exit__(
         self, kind: object, error: BaseException | None, traceback: TracebackType | None
@@ -214,21 +271,29 @@ class Site:
             set_current(parent)
         except BaseException as interruption:
             try:
-                is_current = get_current() is place
+                is_left = get_current() is not place
             except UnboundLocalError:  # at the first instruction
-                place, is_current = get_current(), True
-            inherited = is_inherited(place)
-            if is_current and place[3] is self:
-                end(place, error, traceback)
-                set_current(place[4])
-            if not inherited and not settle(interruption):
-                raise
+                place, is_left = get_current(), False
+            try:
+                if not is_left:
+                    self._leave(place, error, None, end_undescribed)
+                if settle(interruption, quiet=is_inherited(place)):
+                    return
+            except RecursionError:  # the plain program needs no room to leave
+                if not is_left:
+                    place[1][place[2] + ENDED] = monotonic_ns()
+                    set_current(place[4])
+                if type(interruption) is RecursionError:
+                    return
+            raise
 
-    def _leave(self, place: Place, error: BaseException | None, traceback: Any) -> None:
+    def _leave(
+        self, place: Place, error: BaseException | None, traceback: Any, write_end: Any = end
+    ) -> None:
         """Leave by an exception, or where what is current is not ours: look for our place above it."""
         for _ in range(1000):
             if place[3] is self:
-                end(place, error, traceback)
+                write_end(place, error, traceback)
                 set_current(place[4])
                 return
             if place[4] is None:  # entered before a fork, or not recorded

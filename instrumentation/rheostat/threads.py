@@ -17,7 +17,7 @@ import _thread
 from _contextvars import Context
 from _functools import partial  # type: ignore[import-not-found]
 
-from rheostat.recorder import ROOT, cut, get_current, report, set_current, settle
+from rheostat.recorder import ROOT, cut, get_current, set_current, settle
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def _in_own_context(function: Any) -> Any:
         context = Context()
         context.run(set_current, place)
         return partial(context.run, function)
-    except Exception as error:
-        report(error)
+    except BaseException as error:
+        if not settle(error):
+            raise
         return function
 
 
@@ -122,6 +123,8 @@ class TaskContext:
             self._outer = get_current()
             set_current(self._place)
         except BaseException as error:
+            if self._outer is not None:
+                set_current(self._outer)
             if not settle(error):
                 raise
 

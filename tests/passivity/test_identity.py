@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from harness import Lab
 
 # Modules that the recorder itself brings in; documented in docs/passivity.md.
@@ -111,6 +112,36 @@ def test_working_directory_that_shadows_the_library(lab: Lab) -> None:
     assert (observed.returncode, observed.stdout, observed.stderr) == (0, "mine\n", "")
     assert plain.stdout == observed.stdout
     assert observed.named("job.f")
+
+
+SUB_INTERPRETER = """
+import os
+try:
+    import _interpreters as interpreters
+    run = interpreters.exec
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    run = interpreters.run_string
+import beside
+run(interpreters.create(), f'''
+import sys
+sys.path.append({os.path.dirname(os.path.abspath(__file__))!r})  # 3.11 has it not by itself
+import beside
+print([name for name in sys.modules if 'rheostat' in name], sys.path)
+''')
+"""
+
+
+def test_sub_interpreter(lab: Lab) -> None:
+    """A sub-interpreter is left alone, and finds the modules beside the script as it would alone."""
+    lab.write("beside.py", "def f(): pass\nf()\n")
+    lab.write("job.py", SUB_INTERPRETER)
+    plain, observed = lab.plain("job.py"), lab.observed("job.py")
+    assert (observed.stdout, observed.stderr) == (plain.stdout, plain.stderr)
+    assert plain.stdout.startswith("[] [")
+    assert [span.name for span in observed.spans] == ["beside", "beside.f"]
+    reasons = [reason for image in observed.images for _, _, reason in image.skipped]
+    assert reasons == ["a sub-interpreter is not observed"]
 
 
 SITE = "import sys\nprint('user site', __name__, [m for m in sys.modules if 'custom' in m], sys.path)\nsys.flag = 1\n"

@@ -36,6 +36,10 @@ def _start(run):
         version = "Python " + sys.version.split()[0]
         _tell(run, 6, ("process", "process %d" % os.getpid(), version + " is not supported"))
         return
+    if not _is_main_interpreter():
+        _find_folder_of_script()
+        _tell(run, 6, ("process", "process %d" % os.getpid(), "a sub-interpreter is not observed"))
+        return
     with open(run + "/settings", "rb", buffering=0) as file:
         data = file.read()
     with_user, sys.path[:] = sys.path[:], _standard_path()
@@ -45,8 +49,10 @@ def _start(run):
     finally:
         sys.path[:] = with_user
         for name in set(sys.modules) - known:
-            # A module of the program may bear the name of one that we imported, `resource` say.
-            if not name.startswith(("rheostat", "_")) and name not in sys.builtin_module_names:
+            # A module of the program may bear the name of one that we imported, `resource` say. (Codecs are kept by
+            # the interpreter: it would not import theirs again.)
+            kept = name.startswith(("rheostat", "_", "encodings."))
+            if not kept and name not in sys.builtin_module_names:
                 del sys.modules[name]
 
 
@@ -80,6 +86,42 @@ def _is_supported():
     free_threaded = "t" in getattr(sys, "abiflags", "")
     name = getattr(getattr(sys, "implementation", None), "name", "")
     return name == "cpython" and (3, 11) <= sys.version_info[:2] <= (3, 13) and not free_threaded
+
+
+def _is_main_interpreter():
+    # type: () -> bool
+    """Say so by the one thing that only the main interpreter may do, and that changes nothing this early."""
+    import _signal  # type: ignore[import-not-found]
+
+    try:
+        descriptor = _signal.set_wakeup_fd(-1)
+    except ValueError:
+        return False
+    if descriptor != -1:
+        _signal.set_wakeup_fd(descriptor)
+    return True
+
+
+def _find_folder_of_script():
+    # type: () -> None
+    """Let a sub-interpreter import what lies beside the script.
+
+    From 3.12.1 CPython begins its `sys.path` as it believes that it began the main interpreter's: with the path that our
+    hook claimed there (rheostat/mainmodule.py), the script's own, and only after this. The first search in it puts its
+    folder there.
+    """
+    script = os.path.abspath(sys.argv[0])
+
+    def hook(path):
+        # type: (str) -> Any
+        if path != script or not os.path.isfile(path):
+            raise ImportError(path)
+        sys.path_hooks.remove(hook)
+        folder = os.path.dirname(os.path.realpath(path))
+        sys.path[:] = [folder if entry == path else entry for entry in sys.path]
+        return sys.path_hooks[-1](folder)
+
+    sys.path_hooks.append(hook)
 
 
 def _file(name):

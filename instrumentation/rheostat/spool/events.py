@@ -34,7 +34,7 @@ def encode_fields(*fields: Field) -> bytes:
         if isinstance(field, int):
             parts.append(_INT.pack(b"i", field))
         elif isinstance(field, str):
-            text = field.encode("utf-8", "surrogatepass")
+            text = str.encode(field, "utf-8", "surrogatepass")
             parts.append(_SIZED.pack(b"s", len(text)) + text)
         else:
             parts.append(_SIZED.pack(b"b", len(field)) + field)

@@ -47,7 +47,7 @@ SITE_MASK = 0xFFFFFFFF
 # Kinds of site.
 FUNCTION, COROUTINE, GENERATOR, ASYNC_GENERATOR, IMPORT = range(1, 6)
 
-# Slots are handed out in chunks; a segment holds a whole number of chunks and doubles in size up to GROUP_LIMIT.
+# Slots are handed out in chunks; a segment holds 2, 4, 8 … chunks, at most 2**GROUP_LIMIT.
 CHUNK_BITS = 10
 CHUNK_SLOTS = 1 << CHUNK_BITS
 GROUP_LIMIT = 6  # 64 chunks of 1024 records: 4 MiB
@@ -64,15 +64,15 @@ def head(kind: int, site: int) -> int:
 def group_of(chunk: int) -> tuple[int, int, int]:
     """Return (group, first chunk, number of chunks) of the segment that holds *chunk*.
 
-    Groups 0, 1, 2 … hold 1, 2, 4 … chunks, then 2**GROUP_LIMIT each: a short program takes 64 KiB of disk and of
+    Groups 0, 1, 2 … hold 2, 4, 8 … chunks, then 2**GROUP_LIMIT each: a short program takes 128 KiB of disk and of
     address space (which RLIMIT_AS counts), a long one pays for few files.
     """
-    doubling = (1 << GROUP_LIMIT) - 1  # chunks in the groups that still double
+    doubling = (1 << GROUP_LIMIT) - 2  # chunks in the groups that still double
     if chunk < doubling:
-        group = (chunk + 1).bit_length() - 1
-        return group, (1 << group) - 1, 1 << group
+        group = (chunk + 2).bit_length() - 2
+        return group, (2 << group) - 2, 2 << group
     group = (chunk - doubling) >> GROUP_LIMIT
-    return GROUP_LIMIT + group, doubling + (group << GROUP_LIMIT), 1 << GROUP_LIMIT
+    return GROUP_LIMIT - 1 + group, doubling + (group << GROUP_LIMIT), 1 << GROUP_LIMIT
 
 
 def spans_name(base: int, group: int) -> str:

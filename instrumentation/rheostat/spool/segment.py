@@ -1,8 +1,9 @@
 """The writer's half of the spool: segments that are mapped, and the event file that is appended to.
 
 Runs in the observed program, so: no lock (a thread may hold it while another forks, a signal handler may find it held by
-its own thread), no descriptor kept, no exception but OSError, ValueError and MemoryError, which the recorder turns into
-"count, do not record".
+its own thread), no descriptor kept, no exception of ours but OSError, ValueError and MemoryError, which the recorder turns
+into "count, do not record". A signal handler of the program may run between any two calls here, record calls of its own
+while a segment is being made, and raise.
 
 Facts about the platform that shape it:
 - Writing to a hole of a mapped file on a full disk kills the program by SIGBUS. Hence posix_fallocate before mapping.
@@ -24,7 +25,6 @@ from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 from rheostat.spool.layout import (
     CHUNK_BITS,
     CHUNK_SLOTS,
-    DROPPED,
     HEADER,
     MAGIC,
     RECORD_SIZE,
@@ -41,6 +41,12 @@ _write, _mmap = os.write, mmap.mmap
 _KEPT: list[object] = []
 os.register_at_fork(after_in_child=partial(len, _KEPT))
 
+_PIECE = 256 << 10  # bytes allocated by one call
+
+# Opens each of the paths it is given. `list.extend` of it is one step: an exception out of a signal handler cannot strike
+# between the opening and the keeping of the descriptor, which would stay open for ever.
+_open_all = partial(map, _open)
+
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -50,6 +56,15 @@ def _check_file_size(size: int) -> None:
     limit = getrlimit(RLIMIT_FSIZE)[0]
     if limit != RLIM_INFINITY and size > limit:
         raise OSError(27, f"a file of {size} bytes is over the limit on file sizes, {limit}")
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Allocate the first *size* bytes, in pieces: a signal undoes what the file system has begun of a piece.
+
+    Under a timer that is faster than one call for all of a segment, that call would never end.
+    """
+    for start in range(0, size, _PIECE):
+        _posix_fallocate(descriptor, start, min(_PIECE, size - start))
 
 
 def _map(descriptor: int, size: int) -> mmap.mmap:
@@ -67,6 +82,7 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
         except OSError:  # the descriptor of the listing itself, or one another thread just closed
             continue
         if (other.st_ino, other.st_dev) == (mine.st_ino, mine.st_dev):
+            _KEPT.append(mapping)  # first: from here on it may not be closed
             _close(number)
     return mapping
 
@@ -74,21 +90,32 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
 class Segments:
     """The mapped segments of one process image.
 
-    `views` maps a chunk's number to its records, as a memoryview of 64-bit words; the recorder reads it directly.
+    `views` maps a chunk's number to its records, as a memoryview of 64-bit words; the recorder reads it directly. The last
+    chunk of a segment is put there only with the next segment: until then each call in it comes by `words`, which is the
+    occasion to make that segment, while the signal handlers and threads that run meanwhile record into the chunk.
     """
 
-    __slots__ = ("_base", "_directory", "_groups", "_last", "_numbers", "views")
+    __slots__ = ("_base", "_chunks", "_directory", "_groups", "_numbers", "newest", "views")
 
     def __init__(self, directory: str, base: int) -> None:
         self._directory = directory
         self._base = base
         self._groups: dict[int, memoryview] = {}
+        self._chunks: dict[int, memoryview] = {}
         self._numbers = count()
-        self._last: memoryview | None = None
+        self.newest: memoryview | None = None  # the words of the segment made last
         self.views: dict[int, memoryview] = {}
 
-    def grow(self, chunk: int, now_ns: int) -> memoryview:
-        """Map the segment that holds *chunk* and return the chunk's words.
+    def words(self, chunk: int) -> memoryview | None:
+        """Return the words of *chunk*, None if its segment has not been made."""
+        return self._chunks.get(chunk)
+
+    def is_last(self, chunk: int) -> bool:
+        """Say whether *chunk* is the last one there is room for."""
+        return chunk in self._chunks and chunk + 1 not in self._chunks
+
+    def grow(self, chunk: int, now_ns: int) -> None:
+        """Map the segment that holds *chunk*.
 
         Two threads may grow at once: both make a segment, the first to install it wins and the other unlinks its own.
         Raises OSError or ValueError (no space, no memory, no descriptor, no directory), having changed nothing.
@@ -98,41 +125,44 @@ class Segments:
         words = self._groups.setdefault(group, made)
         if words is not made:
             _unlink(path)
-        for number in range(chunks):
-            start = (RECORD_SIZE + number * CHUNK_SLOTS * RECORD_SIZE) >> 3
-            view = words[start : start + (CHUNK_SLOTS * RECORD_SIZE >> 3)]
-            self.views.setdefault(first + number, view)
-        self._last = words
-        return self.views[chunk]
+        for number in range(first, first + chunks):
+            start = (RECORD_SIZE + (number - first) * CHUNK_SLOTS * RECORD_SIZE) >> 3
+            self._chunks.setdefault(number, words[start : start + (CHUNK_SLOTS * RECORD_SIZE >> 3)])
+        for number in range(first - 1, first + chunks - 1):
+            if number in self._chunks:  # the one before, unless it could not be made
+                self.views[number] = self._chunks[number]
+        self.newest = words
 
     def _create(self, first: int, chunks: int, now_ns: int) -> tuple[memoryview, str]:
         size = RECORD_SIZE + chunks * CHUNK_SLOTS * RECORD_SIZE
         _check_file_size(size)
         path = f"{self._directory}/{spans_name(self._base, next(self._numbers))}"
-        descriptor = _open(path, _CREATE, 0o600)
+        descriptors: list[int] = []
         try:
-            _fchmod(descriptor, 0o600)
-            _posix_fallocate(descriptor, 0, size)
-            mapping = _map(descriptor, size)
+            try:
+                descriptors.extend(_open_all((path,), (_CREATE,), (0o600,)))
+                _fchmod(descriptors[0], 0o600)
+                _allocate(descriptors[0], size)
+                mapping = _map(descriptors[0], size)
+            finally:
+                if descriptors:
+                    _close(descriptors[0])
+            words = memoryview(mapping).cast("Q")
+            _KEPT.append(words)
+            slots = (first << CHUNK_BITS, chunks << CHUNK_BITS)
+            fields = (VERSION << 32 | RECORD_SIZE, self._base, *slots, _getpid(), 0, now_ns)
+            HEADER.pack_into(mapping, 0, 0, *fields)
         except BaseException:
-            _unlink(path)
+            if descriptors:
+                _unlink(path)
             raise
-        finally:
-            _close(descriptor)
-        words = memoryview(mapping).cast("Q")
-        _KEPT.append(words)
-        slots = (first << CHUNK_BITS, chunks << CHUNK_BITS)
-        fields = (VERSION << 32 | RECORD_SIZE, self._base, *slots, _getpid(), 0, now_ns)
-        HEADER.pack_into(mapping, 0, 0, *fields)
         words[0] = MAGIC  # last: a reader that sees it sees the rest
         return words, path
 
-    def drop(self, calls: int) -> bool:
-        """Add *calls* to the count of calls that were not recorded; say whether there was a segment to keep it."""
-        if self._last is None:
-            return False
-        self._last[DROPPED] += calls
-        return True
+    def release(self) -> None:
+        """Give up all chunks: what still holds them can neither read nor write them, and can tell that by ValueError."""
+        for view in list(self._chunks.values()):
+            view.release()
 
 
 class Events:
@@ -148,15 +178,17 @@ class Events:
     def append(self, frame: bytes) -> None:
         """Append *frame* by one write. Raises OSError if it could not be written whole."""
         path = f"{self._directory}/{events_name(self._base, self._number)}"
-        descriptor = _open(path, _APPEND, 0o600)
+        descriptors: list[int] = []
         try:
-            size = _fstat(descriptor).st_size
+            descriptors.extend(_open_all((path,), (_APPEND,), (0o600,)))
+            size = _fstat(descriptors[0]).st_size
             if size == 0:
-                _fchmod(descriptor, 0o600)
+                _fchmod(descriptors[0], 0o600)
             _check_file_size(size + len(frame))
-            written = _write(descriptor, frame)
+            written = _write(descriptors[0], frame)
         finally:
-            _close(descriptor)
+            if descriptors:
+                _close(descriptors[0])
         if written != len(frame):
             self._number += 1  # what follows a torn frame could not be read
             raise OSError(28, f"only {written} of {len(frame)} bytes of an event were written")

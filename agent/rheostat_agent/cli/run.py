@@ -34,6 +34,7 @@ _DISABLING = ("RHEOSTAT_DISABLED", "OTEL_SDK_DISABLED")
 _ANSWER_S = 1.0  # for a summary that was asked for
 _LOOK_S = 0.05  # between looks for a signal, while waiting
 _WAIT_S, _WAIT_DELIVERY_S = 2.0, 10.0
+_COLUMNS = 160  # where there is no terminal: logs are read in wide windows
 
 
 def run(values: "dict[str, Any]", words: "list[str]") -> int:
@@ -296,9 +297,9 @@ def _is_terminal() -> bool:
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(2).columns or 100
+        return os.get_terminal_size(2).columns or _COLUMNS
     except OSError:
-        return 100
+        return _COLUMNS
 
 
 def _configured_name(project_root: str) -> "str | None":

@@ -10,12 +10,15 @@ from typing import Any
 
 from rheostat_agent.cli import fail
 from rheostat_agent.cli.access import Trouble, find, history_of, open_state, wait_until_read
+from rheostat_agent.history.fatal import distinct_errors
 from rheostat_agent.history.query import Process, Run, list_runs, read_errors, read_processes
 from rheostat_agent.masking import SEPARATOR
 from rheostat_agent.rundirectory import RUN, RunInfo
-from rheostat_agent.show.summary import View, headline, load_tree, missing_lines, tree_lines
+from rheostat_agent.show.errors import describe, error_lines
+from rheostat_agent.show.summary import headline, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
 from rheostat_agent.show.tree import Node, prune
+from rheostat_agent.show.view import View
 
 _PATIENCE_S = 30.0
 
@@ -32,7 +35,7 @@ def show(values: dict[str, Any], words: list[str]) -> int:
     run = _run(state, directory, history)
     try:
         if values["json"]:
-            json.dump(as_json(history, run), sys.stdout, indent=1)
+            json.dump(as_json(history, run, _tree(history, run, values)), sys.stdout, indent=1)
             sys.stdout.write("\n")
         else:
             for line in _lines(history, run, values):
@@ -54,30 +57,34 @@ def _run(state: Path, directory: Path, history: sqlite3.Connection) -> Run:
 
 
 def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Iterator[str]:
-    view = View(_columns(), Style(_has_colour()), max_lines=None)
+    view = View(_columns(), Style(_has_colour()), os.getcwd(), max_lines=None)
     if values["skipped"]:
         yield from _skipped(history)
         return
     yield headline(run, view)
     if values["errors"]:
-        yield from _errors(history)
+        yield from _errors(history, view)
         return
-    roots = load_tree(history, run)
-    least = (values["min"] or 0) * (run.wall_ns or 0)
-    yield from tree_lines(
-        prune(roots, least, values["depth"], values["grep"]), view, None, run.wall_ns or 0
-    )
+    yield from tree_lines(_tree(history, run, values), view, None, run.wall_ns or 0)
+    yield from error_lines(history, run.id, view)
     yield from missing_lines(history, run, view)
 
 
-def _errors(history: sqlite3.Connection) -> Iterator[str]:
-    for error in read_errors(history).values():
+def _tree(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> list[Node]:
+    """Return the call tree, without what the options leave out."""
+    least = (values["min"] or 0) * (run.wall_ns or 0)
+    return prune(load_tree(history, run), least, values["depth"], values["grep"])
+
+
+def _errors(history: sqlite3.Connection, view: View) -> Iterator[str]:
+    for error, _ in distinct_errors(read_errors(history)):
         if error.number is None and error.message is None:
             continue
+        place, text = describe(history, error, view.folder)
         yield ""
         for file, line, function in error.stack:
             yield f'  File "{plain(file)}", line {line}, in {plain(function)}'
-        yield f"  {plain(error.type)}" + (f": {plain(error.message)}" if error.message else "")
+        yield view.style(f"  {text}" if error.stack or not place else f"  {place}: {text}", "red")
 
 
 def _skipped(history: sqlite3.Connection) -> Iterator[str]:
@@ -88,13 +95,16 @@ def _skipped(history: sqlite3.Connection) -> Iterator[str]:
         yield "everything of the project is observed"
 
 
-def as_json(history: sqlite3.Connection, run: Run) -> dict[str, Any]:
-    """Return all that `show --json` prints. Times in nanoseconds, memory in bytes."""
+def as_json(history: sqlite3.Connection, run: Run, tree: list[Node]) -> dict[str, Any]:
+    """Return all that `show --json` prints. Times in nanoseconds, memory in bytes.
+
+    The tree is a list in which children follow their parent, one deeper: calls may be nested deeper than JSON may.
+    """
     return {
         "run": run.as_dict(),
         "processes": [_process(process) for process in read_processes(history)],
-        "tree": [_node(node) for node in load_tree(history, run)],
-        "errors": [error.as_dict() for error in read_errors(history).values()],
+        "tree": [_node(depth, node) for root in tree for depth, node in root.walk()],
+        "errors": [error.as_dict() for error, _ in distinct_errors(read_errors(history))],
         "losses": _table(history, "losses", ("process", "time_ns", "reason", "count")),
         "skipped": _table(history, "skipped", ("process", "what", "name", "reason")),
         "notes": _table(history, "notes", ("process", "time_ns", "severity", "text")),
@@ -102,12 +112,13 @@ def as_json(history: sqlite3.Connection, run: Run) -> dict[str, Any]:
 
 
 def _process(process: Process) -> dict[str, Any]:
-    return {**process.as_dict(), "argv": (process.argv or "").split(SEPARATOR)}
+    arguments = process.argv.split(SEPARATOR) if process.argv else []
+    return {**process.as_dict(), "argv": arguments}
 
 
-def _node(node: Node) -> dict[str, Any]:
-    values = node.as_dict()
-    values["children"] = [_node(child) for child in node.children]
+def _node(depth: int, node: Node) -> dict[str, Any]:
+    values = {"depth": depth, **node.as_dict()}
+    del values["children"]
     return values
 
 

@@ -29,6 +29,7 @@ from opentelemetry.trace import (
 
 from rheostat import __version__
 from rheostat_agent.endings import error_type_of, signal_name
+from rheostat_agent.history.fatal import is_fatal, origin_of, with_text_of
 from rheostat_agent.history.query import (
     Error,
     Process,
@@ -55,6 +56,7 @@ class SpanMaker:
         self._functions: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
         self._errors: dict[int, Error] = {}
+        self._told_before: set[int] = set()  # of errors: those that are told where they arose
         self._processes: dict[int, Process] = {}
         self._resources: dict[int, Resource] = {}
         self._threads = ThreadNames(history)
@@ -69,7 +71,13 @@ class SpanMaker:
                     "code.file.path": clean(function.file),
                     "code.line.number": function.line,
                 }
-        self._errors.update(read_errors(self._history, max(self._errors, default=0)))
+        new = read_errors(self._history, max(self._errors, default=0))
+        self._errors.update(new)
+        for fatal in filter(is_fatal, new.values()):
+            origin = origin_of(fatal, self._errors)
+            if origin is not None:
+                self._errors[origin.id] = with_text_of(origin, fatal)
+                self._told_before.add(fatal.id)
         self._processes = {process.id: process for process in read_processes(self._history)}
         self._threads = ThreadNames(self._history)
 
@@ -137,7 +145,7 @@ class SpanMaker:
             process.id,
             attributes,
             failed,
-            [_event(error, end_ns)] if error else [],
+            [_event(error, end_ns)] if error and error.id not in self._told_before else [],
         )
 
     def _fatal_error(self, process: Process) -> Error | None:
@@ -145,7 +153,7 @@ class SpanMaker:
         found = (
             error
             for error in self._errors.values()
-            if error.process == process.id and error.span is None and error.number is not None
+            if error.process == process.id and is_fatal(error)
         )
         return next(found, None)
 
@@ -197,7 +205,7 @@ class SpanMaker:
         """Yield a log record for each exception that was described (semantic conventions, exceptions-logs)."""
         spans = {process.id: process.span_id for process in self._processes.values()}
         for error in self._errors.values():
-            if error.number is None:
+            if error.number is None or error.id in self._told_before:
                 continue
             span = error.span if error.span is not None else spans[error.process]
             yield self._log(error, span)

@@ -7,19 +7,18 @@ from collections import Counter
 
 from rheostat_agent.endings import signal_name
 from rheostat_agent.history.query import (
-    Error,
     HistoryMissing,
     Run,
     open_history,
-    read_errors,
     read_functions,
     read_paths,
     read_processes,
 )
 from rheostat_agent.show.critical import critical_paths
-from rheostat_agent.show.text import Style, count, duration, fit, plain, size
+from rheostat_agent.show.errors import error_lines
+from rheostat_agent.show.text import Style, count, duration, fit, fit_end, plain, size
 from rheostat_agent.show.tree import Node, build_tree, prune
-from rheostat_agent.values import Value
+from rheostat_agent.show.view import MAX_LINES, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +26,8 @@ if TYPE_CHECKING:
 
     from rheostat_agent.rundirectory import RunInfo
 
-MAX_LINES = 25
-_MAX_ERRORS = 4
+_HEAVY = 0.1  # of the run's time, spent in one function itself, that is printed bold
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
-
-
-class View(Value):
-    """How to show it: characters a line, colours, and what remains to be read (records, about)."""
-
-    columns: int
-    style: Style
-    unread: int = 0
-    max_lines: int | None = MAX_LINES
 
 
 def render_run_summary(directory: str, info: RunInfo, run: Run, unread: int) -> str:
@@ -46,6 +35,7 @@ def render_run_summary(directory: str, info: RunInfo, run: Run, unread: int) -> 
     view = View(
         info.columns,
         Style(bool(info.colour)),
+        run.cwd,
         unread,
         None if info.summary == "full" else MAX_LINES,
     )
@@ -63,7 +53,7 @@ def render_run_summary(directory: str, info: RunInfo, run: Run, unread: int) -> 
 def render(history: sqlite3.Connection, run: Run, view: View, remarks: list[str]) -> list[str]:
     """Return the lines of the summary of *run*."""
     tail = [
-        *error_lines(history, view),
+        *error_lines(history, run.id, view),
         *remarks,
         *missing_lines(history, run, view),
         next_line(run, view),
@@ -130,19 +120,30 @@ def tree_lines(roots: list[Node], view: View, room: int | None, wall_ns: int) ->
         nodes = _costliest(nodes, max(3, room))
     if not nodes:
         return
-    style = view.style
-    yield style(
-        f"  {'total':>8} {'self':>8} {'calls':>9} {'p95':>8}   call path (* critical path)", "dim"
-    )
+    titles = f"  {'total':>8} {'self':>8} {'calls':>9} {'p95':>8}   call path (* critical path)"
+    yield view.style(titles, "dim")
+    above: dict[int, Node] = {}  # by depth, of the present node
     for depth, node in nodes:
-        mark = "*" if node.is_critical else " "
-        name = plain(node.name)
-        notes = _notes(node)
-        columns = f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {node.calls:>9,} {duration(node.p95_ns):>8}"
-        text = fit(f"{'  ' * depth}{name}{notes}", max(20, view.columns - len(columns) - 3))
-        heavy = wall_ns and node.self_ns > wall_ns * 0.1
-        looks = ["bold"] if heavy else []
-        yield f"{columns} {style(mark, 'yellow')} {style(text, *(['red'] if node.errors else []), *looks)}"
+        above[depth] = node
+        yield _tree_line(depth, node, above.get(depth - 1), view, wall_ns)
+
+
+def _tree_line(depth: int, node: Node, parent: Node | None, view: View, wall_ns: int) -> str:
+    style = view.style
+    p95 = "" if node.p95_ns is None else duration(node.p95_ns)
+    columns = (
+        f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {node.calls:>9,} {p95:>8} "
+    )
+    room = max(30, view.columns - len(columns) - 2)
+    levels = room // 4
+    indent = "  " * min(depth, levels) + (f"+{depth - levels} " if depth > levels else "")
+    notes = _notes(node, parent)
+    told = f"  ({', '.join(notes)})" if notes else ""
+    name = fit_end(plain(node.name), max(12, room - len(indent) - len(told)))
+    is_heavy = wall_ns > 0 and node.self_ns > wall_ns * _HEAVY
+    mark = style("*", "yellow") if node.is_critical else " "
+    looks = (*(["bold"] if is_heavy else []), *(["red"] if node.errors else []))
+    return f"{columns}{mark} {indent}{style(name, *looks)}{style(told, 'dim')}"
 
 
 def _costliest(nodes: list[tuple[int, Node]], room: int) -> list[tuple[int, Node]]:
@@ -162,48 +163,19 @@ def _costliest(nodes: list[tuple[int, Node]], room: int) -> list[tuple[int, Node
     return [nodes[at] for at in sorted(ranked[:room])]
 
 
-def _notes(node: Node) -> str:
-    notes = []
-    if node.errors:
-        notes.append(f"{node.errors:,} failed")
-    if node.open and node.path is not None:
+def _notes(node: Node, parent: Node | None) -> list[str]:
+    """Return what is to be said of *node* besides its numbers."""
+    notes = [f"{node.errors:,} failed"] if node.errors else []
+    if node.path is None:
+        notes.append("process" if node.calls == 1 else count(node.calls, "process"))
+        return notes
+    if node.open:
         notes.append(f"{node.open:,} running")
     if node.items:
         notes.append(count(node.items, "item"))
-    if node.path is None:
-        notes.append("process" if node.calls == 1 else count(node.calls, "process"))
-    return f"  ({', '.join(notes)})" if notes else ""
-
-
-def error_lines(
-    history: sqlite3.Connection, view: View, most: int | None = _MAX_ERRORS
-) -> Iterator[str]:
-    """Yield a line for each kind of error: where it arose first, then what it was, and how often."""
-    seen: Counter[tuple[str, str, str]] = Counter()
-    fatal: set[tuple[str, str, str]] = set()
-    for error in read_errors(history).values():
-        if error.number is None and error.message is None:
-            continue  # only its type is known: counted in the tree
-        key = (where(error), error.type, error.message or "")
-        seen[key] += 1
-        if error.number is None or error.span is None:
-            fatal.add(key)
-    ranked = sorted(seen.items(), key=lambda item: (item[0] not in fatal, -item[1]))
-    for (place, kind, message), times in ranked[:most]:
-        told = f"{kind}: {message}" if message else kind
-        often = f" ({times:,} times)" if times > 1 else ""
-        line = f"  {plain(place)}{': ' if place else ''}{plain(told)}{often}"
-        yield view.style(fit(line, max(40, view.columns)), "red")
-    if most is not None and len(ranked) > most:
-        yield f"  and {count(len(ranked) - most, 'other kind')} of error: rheostat show --errors"
-
-
-def where(error: Error) -> str:
-    """Return file:line where *error* arose, empty if that is not known."""
-    if not error.stack:
-        return ""
-    file, line, _ = error.stack[-1]
-    return f"{file}:{line}"
+    if parent is not None and parent.path is not None and node.total_ns > parent.total_ns * 1.01:
+        notes.append("in parallel")
+    return notes
 
 
 def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator[str]:

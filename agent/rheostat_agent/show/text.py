@@ -61,6 +61,11 @@ def fit(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(1, width - 1)] + "…"
 
 
+def fit_end(text: str, width: int) -> str:
+    """Return *text* cut to its last *width* characters: of a dotted name, the end says most."""
+    return text if len(text) <= width else "…" + text[len(text) - max(1, width - 1) :]
+
+
 class Style:
     """Colours, or none."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.query import Function, PathTotals, Process
 from rheostat_agent.values import Value
 
@@ -21,18 +20,20 @@ class Node(Value):
     open: int
     total_ns: int
     self_ns: int
-    p95_ns: int | None
+    p95_ns: int | None  # None: of one call there is none, of a generator it is not known
     children: list[Node]
     file: str = ""
     line: int = 0
     items: int = 0
     is_critical: bool = False
 
-    def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
-        """Yield (depth, node) of this node and all below it, the costly first."""
-        yield depth, self
-        for child in self.children:
-            yield from child.walk(depth + 1)
+    def walk(self) -> Iterator[tuple[int, Node]]:
+        """Yield (depth, node) of this node and all below it, in order. No recursion: a program's may be thousands deep."""
+        pending = [(0, self)]
+        while pending:
+            depth, node = pending.pop()
+            yield depth, node
+            pending += [(depth + 1, child) for child in reversed(node.children)]
 
 
 def build_tree(
@@ -42,8 +43,11 @@ def build_tree(
     critical: set[int],
     now_ns: int,
 ) -> list[Node]:
-    """Return the roots, in the order in which their processes began. *critical*: paths on the critical path."""
-    roots = _roots(processes, now_ns)
+    """Return the roots: the program, and what was not started by it. The costly come first among children.
+
+    *critical*: paths on the critical path.
+    """
+    by_name = _processes(processes, now_ns)
     nodes: dict[int, Node] = {}
     for path in paths:
         function = functions[path.function]
@@ -51,38 +55,63 @@ def build_tree(
         node.is_critical = path.id in critical
         above = nodes.get(path.parent) if path.parent else None
         if above is None:
-            above = roots.setdefault(
-                path.process_name, Node(path.process_name, None, 0, 0, 0, 0, 0, None, [])
-            )
+            above = by_name.setdefault(path.process_name, _process_node(path.process_name))
             above.self_ns -= max(0, path.total_ns - path.suspended_ns)
         above.children.append(node)
-    for node in (*roots.values(), *nodes.values()):
+    for process in by_name.values():
+        process.self_ns = max(0, process.self_ns)
+        process.is_critical = any(child.is_critical for child in process.children)
+    roots = _hang_processes(processes, by_name)
+    for node in (*by_name.values(), *nodes.values()):
         node.children.sort(key=lambda child: -child.total_ns)
-    for root in roots.values():
-        root.self_ns = max(0, root.self_ns)
-        root.is_critical = any(child.is_critical for child in root.children)
-    return list(roots.values())
-
-
-def _roots(processes: list[Process], now_ns: int) -> dict[str, Node]:
-    roots: dict[str, Node] = {}
-    durations: dict[str, Histogram] = {}
-    for process in processes:
-        name = process.name or "process"
-        took = max(0, (process.end_ns or now_ns) - process.start_ns)
-        root = roots.setdefault(name, Node(name, None, 0, 0, 0, 0, 0, None, []))
-        root.calls += 1
-        root.errors += process.signal is not None or bool(process.exit_code)
-        root.open += process.end_ns is None
-        root.total_ns += took
-        root.self_ns += took
-        durations.setdefault(name, Histogram()).add(took)
-    for name, root in roots.items():
-        root.p95_ns = durations[name].quantile(0.95)
     return roots
 
 
+def _process_node(name: str) -> Node:
+    return Node(name, None, 0, 0, 0, 0, 0, None, [])
+
+
+def _name(process: Process) -> str:
+    return process.name or "process"
+
+
+def _processes(processes: list[Process], now_ns: int) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    durations: dict[str, list[int]] = {}
+    for process in processes:
+        name = _name(process)
+        took = max(0, (process.end_ns or now_ns) - process.start_ns)
+        node = nodes.setdefault(name, _process_node(name))
+        node.calls += 1
+        node.errors += process.signal is not None or bool(process.exit_code)
+        node.open += process.end_ns is None
+        node.total_ns += took
+        node.self_ns += took
+        durations.setdefault(name, []).append(took)
+    for name, node in nodes.items():
+        taken = sorted(durations[name])
+        node.p95_ns = taken[-(len(taken) // 20) - 1] if len(taken) > 1 else None
+    return nodes
+
+
+def _hang_processes(processes: list[Process], by_name: dict[str, Node]) -> list[Node]:
+    """Hang each kind of process below that which first started one; return those that none did."""
+    placed: set[str] = set()
+    roots: list[Node] = []
+    by_pid: dict[int | None, Process] = {}
+    for process in sorted(processes, key=lambda process: process.start_ns):
+        name, starter = _name(process), by_pid.get(process.ppid)
+        if name not in placed:
+            above = by_name[_name(starter)].children if starter else roots
+            above.append(by_name[name])
+            placed.add(name)
+        by_pid[process.pid] = process
+    return roots + [node for name, node in by_name.items() if name not in placed]
+
+
 def _node(path: PathTotals, function: Function) -> Node:
+    has_p95 = path.calls > 1 and not path.suspended_ns
+    p95 = path.histogram.quantile(0.95) if has_p95 else None
     return Node(
         name=function.name,
         path=path.id,
@@ -91,7 +120,7 @@ def _node(path: PathTotals, function: Function) -> Node:
         open=path.open,
         total_ns=max(0, path.total_ns - path.suspended_ns),
         self_ns=path.self_ns,
-        p95_ns=path.histogram.quantile(0.95),
+        p95_ns=None if p95 is None else min(p95, path.max_ns or p95),
         children=[],
         file=function.file,
         line=function.line,
@@ -101,18 +130,13 @@ def _node(path: PathTotals, function: Function) -> Node:
 
 def prune(roots: list[Node], min_ns: float, depth: int | None, grep: str | None) -> list[Node]:
     """Return the trees without nodes below *min_ns* in total, beyond *depth*, or whose names and descendants' lack *grep*."""
-    kept = (_pruned(root, min_ns, depth, grep, 0) for root in roots)
-    return [root for root in kept if root is not None]
-
-
-def _pruned(node: Node, min_ns: float, depth: int | None, grep: str | None, at: int) -> Node | None:
-    if depth is not None and at > depth:
-        return None
-    found = (_pruned(child, min_ns, depth, grep, at + 1) for child in node.children)
-    children = [child for child in found if child is not None]
-    matches = grep is None or grep in node.name
-    is_small = node.total_ns < min_ns and not node.open
-    if not children and (not matches or is_small):
-        return None
-    node.children = children
-    return node
+    nodes = [pair for root in roots for pair in root.walk()]
+    kept: set[int] = set()
+    for at, node in reversed(nodes):  # children before their parents
+        node.children = [child for child in node.children if id(child) in kept]
+        is_far = depth is not None and at > depth
+        matches = grep is None or grep in node.name
+        is_small = node.total_ns < min_ns and not node.open
+        if not is_far and (node.children or (matches and not is_small)):
+            kept.add(id(node))
+    return [root for root in roots if id(root) in kept]

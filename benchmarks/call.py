@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks import peers
-from benchmarks.result import Goal, Result, Table, spread
+from benchmarks.result import SPREAD, Goal, Result, Table, spread
 from benchmarks.setting import PROGRAMS, Setting
 from benchmarks.timing import Command, Sample, ratio, take_turns
 
@@ -19,6 +20,13 @@ class Contender:
     program: str
     calls: int
     variables: Mapping[str, str] = field(default_factory=dict)  # besides those that name the sink
+
+
+class Over(NamedTuple):
+    """Nanoseconds that a recorded call takes more than a bare one."""
+
+    clock: float
+    work: float  # of the processor, in all threads of the process: what other processes do leaves it alone
 
 
 NO_CONSOLE = {"LOGFIRE_CONSOLE": "false"}
@@ -41,25 +49,33 @@ OUR_CALLS = 100_000
 
 def run(setting: Setting) -> Result:
     """Measure all by turns."""
-    contenders: dict[str, Callable[[], float]] = {OURS: partial(ours, setting)}
+    contenders: dict[str, Callable[[], Over]] = {OURS: partial(ours, setting)}
     for name, contender in CONTENDERS.items():
         contenders[name] = partial(peer, contender, setting)
-    samples = take_turns(contenders, setting.rounds)
+    found = take_turns(contenders, setting.rounds)
+    clock = {name: Sample(tuple(over.clock for over in turns)) for name, turns in found.items()}
+    work = {name: Sample(tuple(over.work for over in turns)) for name, turns in found.items()}
     rows = [
-        [name, *spread(sample, 1e-3, ".2f"), f"{ratio(sample, samples[OURS]):.1f}"]
-        for name, sample in samples.items()
+        [
+            name,
+            *spread(clock[name], 1e-3, ".2f"),
+            *spread(work[name], 1e-3, ".2f"),
+            f"{ratio(work[name], work[OURS]):.1f}",
+        ]
+        for name in contenders
     ]
+    header = ["over the bare call, µs", *SPREAD, *(f"CPU {word}" for word in SPREAD), "÷ rheostat"]
     return Result(
         "call",
-        Table(("over the bare call, µs", "least", "median", "most", "÷ rheostat"), rows),
-        "nanoseconds a call over the bare one, each round",
-        {name: sample.values for name, sample in samples.items()},
-        _goals(samples),
+        Table(header, rows),
+        "nanoseconds a call over the bare one, each round: of the clock, of the processor",
+        {name: [clock[name].values, work[name].values] for name in contenders},
+        _goals(work),
     )
 
 
-def ours(setting: Setting) -> float:
-    """Return what a call takes more under `rheostat run` than bare, in nanoseconds."""
+def ours(setting: Setting) -> Over:
+    """Return what a call takes more under `rheostat run` than bare."""
     program = PROGRAMS / "call_rheostat.py"
     calls = str(setting.scaled(OUR_CALLS))
     command = setting.rheostat.run("--exclude", "call_rheostat.bare", program, calls)
@@ -69,16 +85,17 @@ def ours(setting: Setting) -> float:
     return over
 
 
-def peer(contender: Contender, setting: Setting) -> float:
-    """Return what a call takes more in a peer's span than bare, in nanoseconds."""
+def peer(contender: Contender, setting: Setting) -> Over:
+    """Return what a call takes more in a peer's span than bare."""
     program, calls = PROGRAMS / contender.program, str(setting.scaled(contender.calls))
     environment = {**peers.environment(setting.sink.url), **contender.variables}
     return _over_bare(Command([contender.peer.python, program, calls], environment, setting.folder))
 
 
-def _over_bare(command: Command) -> float:
+def _over_bare(command: Command) -> Over:
     found = json.loads(command.run().splitlines()[-1])
-    return float(found["recorded"] - found["bare"])
+    (bare_clock, bare_work), (clock, work) = found["bare"], found["recorded"]
+    return Over(clock - bare_clock, work - bare_work)
 
 
 def _goals(samples: dict[str, Sample]) -> list[Goal]:

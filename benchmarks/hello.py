@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks import peers
 from benchmarks.result import Goal, Result, Table, spread
 from benchmarks.setting import PROGRAMS, Setting
-from benchmarks.timing import Command, Sample, ratio, take_turns
+from benchmarks.timing import Command, Sample, ratio, take_timed_turns
 
 BARE, OURS, EXPORTING = "bare python", "rheostat run", "rheostat run, with an OTLP endpoint"
 
@@ -42,8 +42,7 @@ def commands(setting: Setting) -> dict[str, Command]:
 
 def run(setting: Setting) -> Result:
     """Measure all by turns."""
-    contenders = {name: command.seconds for name, command in commands(setting).items()}
-    samples = take_turns(contenders, setting.scaled(3 * setting.rounds))
+    samples = take_timed_turns(commands(setting), setting.scaled(3 * setting.rounds))
     rows = [
         [name, *spread(sample, 1e3, ".0f"), f"{ratio(sample, samples[OURS]):.2f}"]
         for name, sample in samples.items()

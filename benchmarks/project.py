@@ -8,7 +8,7 @@ from benchmarks import peers
 from benchmarks.generate import MODULES, write_project
 from benchmarks.result import Goal, Result, Table, spread
 from benchmarks.setting import PROGRAMS, Setting
-from benchmarks.timing import Command, Sample, ratio, take_turns
+from benchmarks.timing import Command, Sample, ratio, take_timed_turns
 
 PLAIN, OBSERVED, WHOLE = "python main.py", "the program in `rheostat run`", "`rheostat run main.py`"
 
@@ -19,17 +19,9 @@ def run(setting: Setting) -> Result:
     lines = write_project(folder)
     rounds = setting.scaled(3 * setting.rounds)
     inside = _inside(setting, folder, rounds)
-    outside = take_turns(
-        {
-            PLAIN: Command(
-                [peers.PLAIN.python, "main.py"], peers.clean_environment(), folder
-            ).seconds,
-            WHOLE: Command(
-                setting.rheostat.run("main.py"), setting.rheostat.environment(), folder
-            ).seconds,
-        },
-        rounds,
-    )
+    plain = Command((peers.PLAIN.python, "main.py"), peers.clean_environment(), folder)
+    whole = Command(setting.rheostat.run("main.py"), setting.rheostat.environment(), folder)
+    outside = take_timed_turns({PLAIN: plain, WHOLE: whole}, rounds)
     samples = {**inside, WHOLE: outside[WHOLE]}
     beside = {PLAIN: inside[PLAIN], OBSERVED: inside[PLAIN], WHOLE: outside[PLAIN]}
     rows = [

@@ -50,6 +50,9 @@ class Result:
         return "\n\n".join(parts)
 
 
+SPREAD = ("least", "median", "most")
+
+
 def spread(sample: Sample, factor: float = 1, form: str = ".1f") -> list[str]:
     """Return the cells minimum, median and maximum of a sample, each times *factor*."""
     three = (sample.minimum, sample.median, sample.maximum)

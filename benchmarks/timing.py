@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,6 @@ class Sample:
         """The largest."""
         return max(self.values)
 
-    def minus(self, other: "Sample") -> "Sample":
-        """Return the differences, round by round."""
-        return Sample(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
-
 
 def ratio(one: Sample, other: Sample) -> float:
     """Return how many times *other* is in *one*: the median of the rounds' ratios."""
@@ -41,14 +40,14 @@ def ratio(one: Sample, other: Sample) -> float:
 
 
 def take_turns(
-    contenders: Mapping[str, Callable[[], float]], rounds: int, warmups: int = 1
-) -> dict[str, Sample]:
-    """Let each contender measure itself once a round; return what they measured.
+    contenders: Mapping[str, Callable[[], Measured]], rounds: int, warmups: int = 1
+) -> dict[str, tuple[Measured, ...]]:
+    """Let each contender measure itself once a round; return what they measured, in the order of the rounds.
 
     The order is turned round every time, so that nobody always runs after the same other. The first *warmups* rounds
     fill caches and are not counted.
     """
-    values: dict[str, list[float]] = {name: [] for name in contenders}
+    values: dict[str, list[Measured]] = {name: [] for name in contenders}
     order = list(contenders)
     for number in range(-warmups, rounds):
         for name in order:
@@ -56,7 +55,13 @@ def take_turns(
             if number >= 0:
                 values[name].append(value)
         order.reverse()
-    return {name: Sample(tuple(values[name])) for name in contenders}
+    return {name: tuple(values[name]) for name in contenders}
+
+
+def take_timed_turns(contenders: Mapping[str, "Command"], rounds: int) -> dict[str, Sample]:
+    """Run each command once a round; return the seconds each took."""
+    measures = {name: command.seconds for name, command in contenders.items()}
+    return {name: Sample(values) for name, values in take_turns(measures, rounds).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class Image:
         )
         self.is_done = False
         self.is_changed = False
+        self.is_starved = False  # a file of it could not be opened in this round
         self.bad: list[str] = []  # what is wrong with its files
         self.bad_events = 0
         self.segments: dict[int, SegmentState] = {}
@@ -97,7 +98,7 @@ class Image:
         self._apply = apply
 
     def add_file(self, name: FileName) -> None:
-        """Know a file of this image. Raises OSError where the machine is at its limits: tried again then."""
+        """Know a file of this image; where the machine is at its limits, it is tried again in the next round."""
         if name in self._known:
             return
         if name.is_events:
@@ -108,12 +109,15 @@ class Image:
                 self.bad.append(str(error))
             except Gone:
                 return
+            except OSError:
+                self.is_starved = True
+                return
         else:
             self.unread[name.number] = name
         self._known.add(name)
 
     def _open_segments(self) -> None:
-        for number, name in list(self.unread.items()):
+        for number, name in sorted(self.unread.items()):
             try:
                 segment = open_segment(self._spool, name)
             except Gone:
@@ -123,6 +127,9 @@ class Image:
                 self.bad.append(str(error))
                 del self.unread[number]
                 continue
+            except OSError:
+                self.is_starved = True
+                return
             if segment is not None:
                 state = SegmentState(segment, 0, [])
                 cursor = self.cursors.pop(number, None)
@@ -157,11 +164,11 @@ class Image:
 
         *is_final*: its writer is dead, so what is empty now stays empty.
         """
-        self._open_segments()
         progress = self.read_events()
         stream = self.stream
         if stream is None:
             return progress, 0
+        self._open_segments()
         taken = 0
         states = sorted(self.segments.values(), key=lambda state: state.segment.first)
         for state in states:

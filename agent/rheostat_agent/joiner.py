@@ -87,6 +87,8 @@ class Joiner:
     def _add_row(self, image: Image, event: Event) -> None:
         process = self._process_of(image)
         match event:
+            case ThreadEvent() if process is None:  # before the image said what it is
+                image.bad_events += 1
             case ThreadEvent():
                 since = event.mono_ns + self.offset_ns
                 self.batch.threads.append(

@@ -11,6 +11,7 @@ import os
 import select
 import time
 
+from rheostat_agent.descriptors import keep_reserve
 from rheostat_agent.values import Value
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -112,7 +113,7 @@ class Watch(Value):
 def _watch(pid: int) -> Watch | None:
     descriptor = None
     try:
-        descriptor = os.pidfd_open(pid)
+        descriptor = keep_reserve(os.pidfd_open(pid))
     except ProcessLookupError:
         return None
     except OSError:  # no descriptor left, or not permitted here: /proc will do

@@ -25,6 +25,7 @@ from rheostat.spool.layout import (
     SPANS_SUFFIX,
     VERSION,
 )
+from rheostat_agent.descriptors import keep_reserve
 from rheostat_agent.values import Value
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -109,7 +110,7 @@ class Spool:
     def open(self, name: FileName) -> int:
         """Return a descriptor of the file. Raises Gone, BadFile, and OSError where the machine is at its limits."""
         try:
-            descriptor = os.open(str(name), _FLAGS, dir_fd=self._descriptor)
+            descriptor = keep_reserve(os.open(str(name), _FLAGS, dir_fd=self._descriptor))
         except FileNotFoundError:
             raise Gone(str(name)) from None
         except (IsADirectoryError, PermissionError) as error:
@@ -128,8 +129,8 @@ class Spool:
         """Remove a file that has been read to its end, and whose contents are committed."""
         try:
             os.unlink(str(name), dir_fd=self._descriptor)
-        except FileNotFoundError:
-            return
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            return  # gone, or nothing that a recorder made
 
     def is_removed(self) -> bool:
         """Say whether somebody has removed the directory."""

@@ -91,18 +91,15 @@ class RunReader:
 
     def find_files(self) -> None:
         """Look which files are there; remove those of images that are done and committed."""
+        for image in self.images.values():
+            image.is_starved = False
         for name in self._spool.names():
             if name.base in self._closed:
                 self._spool.unlink(name)
                 continue
             if name.base in self._closing:
                 continue
-            try:
-                self.image(name.base).add_file(name)
-            except (
-                OSError
-            ):  # no descriptor left: it stays where it is, and the next round tries again
-                break
+            self.image(name.base).add_file(name)
 
     def image(self, base: int) -> Image:
         """Return the image *base*, known from here on."""
@@ -117,7 +114,7 @@ class RunReader:
     def _read_images(self) -> bool:
         left, progress, batch = BUDGET, False, self.joiner.batch
         for image in list(self.images.values()):
-            is_final = image.life is not None and image.life.is_dead
+            is_final = image.exec_ns is not None or (image.life is not None and image.life.is_dead)
             changed, taken = image.read(batch, left, is_final)
             self.joiner.place_forked(image.base)
             progress = progress or changed
@@ -136,13 +133,33 @@ class RunReader:
                 return
 
     def _bury(self) -> bool:
-        """Close the images of the dead, all of whose records have been read, and those that exec replaced."""
+        """Close the images of the dead, all of whose records have been read, and those that exec replaced.
+
+        What could not be opened waits until others are closed; if there are none, it is given up.
+        """
+        starved = [image for image in self.images.values() if image.is_starved]
+        fed = [image for image in self.images.values() if not image.is_starved]
+        if self._bury_images(fed):
+            return True
+        if not starved or self.lives.living():
+            return False
+        nameless = [image for image in fed if image.stream is None]
+        for image in nameless:
+            self._close(image, 0, "ended", None)
+        if nameless:
+            return True
+        greedy = max(starved, key=lambda image: len(image.segments))
+        greedy.bad.append("some of its files could not be opened: too few descriptors")
+        return self._bury_images([greedy])
+
+    def _bury_images(self, images: list[Image]) -> bool:
         buried = False
         latest = self._latest_images()
-        for image in list(self.images.values()):
+        is_deserted = self.program_is_over() and not self.lives.living()
+        for image in images:
             life = image.life
             if life is None:
-                if self._belongs_to_nobody(image):
+                if is_deserted:  # it never told what it is, and nobody is left who could
                     self._close(image, 0, "ended", None)
                     buried = True
             elif latest[life.process.id] is not image:
@@ -169,10 +186,6 @@ class RunReader:
             if known is None or (known.start and known.start.mono_ns < image.start.mono_ns):
                 latest[image.life.process.id] = image
         return latest
-
-    def _belongs_to_nobody(self, image: Image) -> bool:
-        """Say whether *image* never told what it is, and nobody is left who could."""
-        return image.stream is None and self.program_is_over() and not self.lives.living()
 
     def _has_ended(self, life: Life, latest_ns: int) -> bool:
         """Settle when and how the process of *life* ended; False: the launcher may still tell."""

@@ -167,10 +167,11 @@ class Supervisor:
 
     def _finish(self) -> None:
         """All is read: say so; then give the backend its time, and say in the index what there is."""
-        self._reader.joiner.batch.meta["complete"] = 1
         self._commit()
         self._put_index(complete=True, now=True)
         self._index.put_paths(self._row(complete=True), self._reader.calls.named_totals())
+        self._reader.joiner.batch.meta["complete"] = 1  # last: commands wait for it, and show both
+        self._commit()
         self._deliver_rest()
         self._commit()
         self._put_index(complete=True, now=True)

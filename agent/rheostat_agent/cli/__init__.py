@@ -26,12 +26,17 @@ from rheostat import __version__
 from rheostat_agent.cli.commands import COMMANDS, HELP
 from rheostat_agent.cli.options import UsageError, parse, suggestion
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rheostat_agent.cli.options import Command
+
 FAILURE = 125  # of Rheostat itself; what the program returns is passed on
 
 
 def main(arguments: "list[str] | None" = None) -> int:
     """Run the command line *arguments*, those of this process by default; return the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
+    _have_streams()
     if sys.platform != "linux":
         return fail("only Linux is supported so far")
     if not words or words[0] in ("--help", "-h", "help"):
@@ -49,16 +54,51 @@ def main(arguments: "list[str] | None" = None) -> int:
             f"unknown command {name}{suggestion(name, COMMANDS)}; rheostat --help lists them"
         )
     try:
-        values, positional = parse(command, rest)
-        if values.get("help"):
-            sys.stdout.write(command.help())
-            return 0
-        return command.act(values, positional)
+        return _act(command, rest)
     except UsageError as error:
         return fail(f"{name}: {error}")
     except BrokenPipeError:  # `rheostat show | head`
         _silence_stdout()
         return 0
+    except KeyboardInterrupt:
+        return _interrupted()
+    except OSError as error:
+        _silence_stdout()  # what it holds back cannot be written either
+        return fail(f"{name}: {error.filename or 'standard output'}: {error.strerror}")
+
+
+def _act(command: "Command", rest: "list[str]") -> int:
+    values, positional = parse(command, rest)
+    if values.get("help"):
+        sys.stdout.write(command.help())
+        return 0
+    if positional and not command.takes_words:
+        raise UsageError(f"there is no {positional[0]}{suggestion(positional[0], command.words)}")
+    status = command.act(values, positional)
+    sys.stdout.flush()  # while a failure can still be told
+    return status
+
+
+def _have_streams() -> None:
+    """Give a process that was started with closed streams something to write to."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115  # until we end
+        elif stream.errors == "strict":
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # names of the program's may hold anything
+
+
+def _interrupted() -> int:
+    """End as Ctrl-C ends a program that does not handle it."""
+    import os
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return FAILURE
 
 
 def fail(text: str, status: int = FAILURE) -> int:

@@ -8,15 +8,20 @@ from pathlib import Path
 
 from rheostat_agent.history.query import (
     HistoryMissing,
+    Run,
     RunNotFound,
     find_run,
+    list_runs,
     open_history,
     read_meta,
 )
+from rheostat_agent.history.schema import NewerSchema
 from rheostat_agent.recovery import is_read, recover, start_agent
+from rheostat_agent.rundirectory import ENDED, LOG, RUN, Ending, RunInfo
 from rheostat_agent.state import StateUnusable, state_directory
 
 _POLL_S = 0.02
+_MAX_ATTEMPTS = 3  # to have a run read by an agent
 
 
 class Trouble(Exception):
@@ -43,16 +48,70 @@ def find(state: Path, words: list[str]) -> Path:
         raise Trouble(str(error)) from None
 
 
+def all_runs(state: Path, workflow: str | None = None) -> list[Run]:
+    """Return the runs, the newest first. Of one that is not in the index (yet) its directory tells. Raises Trouble."""
+    try:
+        found = list_runs(str(state))
+    except (sqlite3.DatabaseError, NewerSchema) as error:
+        raise Trouble(f"the index of runs cannot be read: {error}") from None
+    known = {run.id for run in found}
+    for path in state.glob(f"runs/*/{RUN}"):
+        if path.parent.name not in known:
+            found.append(_unlisted(path.parent))
+    found.sort(key=lambda run: (-run.started_ns, run.id))
+    return [run for run in found if workflow is None or run.workflow == workflow]
+
+
+def _unlisted(directory: Path) -> Run:
+    info = RunInfo.read(str(directory / RUN))
+    try:
+        end = Ending.read(str(directory / ENDED))
+    except FileNotFoundError:
+        end = Ending()
+    status = "running" if is_read(str(directory)) else "interrupted"
+    if end.signal is not None:
+        status = "killed"
+    elif end.exit_code is not None:
+        status = "failed" if end.exit_code else "ok"
+    has_ended = end.ended_mono_ns is not None
+    return Run(
+        id=info.id,
+        workflow=info.workflow,
+        status=status,
+        exit_code=end.exit_code,
+        signal=end.signal,
+        started_ns=info.started_ns,
+        ended_ns=end.ended_ns,
+        wall_ns=end.ended_mono_ns - info.started_mono_ns if has_ended else None,
+        cpu_s=end.user_s + end.system_s if has_ended else None,
+        max_rss_bytes=end.max_rss_bytes,
+        spans=0,
+        errors=0,
+        processes=1,
+        lost=0,
+        undelivered=0,
+        complete=False,
+        command=" ".join(info.command),
+        cwd=info.cwd,
+        directory=str(directory),
+    )
+
+
 def wait_until_read(directory: Path, timeout_s: float | None) -> bool:
     """Wait until the run has been read to its end; *timeout_s* None: however long it takes. Say whether it has.
 
     A run that goes on is not waited for where there is a *timeout_s*, only one that an agent is still reading.
+    Raises Trouble if no agent can read it.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    attempts = 0
     while not _is_complete(directory):
         if deadline is not None and (_goes_on(directory) or time.monotonic() > deadline):
             return False
         if not is_read(str(directory)):
+            attempts += 1
+            if attempts > _MAX_ATTEMPTS:
+                raise Trouble(f"run {directory.name} cannot be read: {directory / LOG} says why")
             start_agent(str(directory), dict(os.environ))
             _wait_for(lambda: is_read(str(directory)) or _is_complete(directory))
         time.sleep(_POLL_S)
@@ -70,6 +129,8 @@ def _is_complete(directory: Path) -> bool:
         history = open_history(str(directory))
     except HistoryMissing:
         return False
+    except NewerSchema as error:
+        raise Trouble(str(error)) from None
     try:
         return bool(read_meta(history, "complete"))
     finally:
@@ -95,5 +156,5 @@ def history_of(directory: Path) -> sqlite3.Connection:
     """Return the history of the run in *directory*. Raises Trouble."""
     try:
         return open_history(str(directory))
-    except HistoryMissing as error:
+    except (HistoryMissing, NewerSchema) as error:
         raise Trouble(str(error)) from None

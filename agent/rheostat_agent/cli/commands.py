@@ -127,6 +127,8 @@ _ALL = [
             _JSON,
         ],
         _runs,
+        words=("prune",),
+        takes_words=False,
     ),
     Command(
         "runs prune",
@@ -146,6 +148,7 @@ _ALL = [
             Option("--dry-run", "", "only say what would be removed"),
         ],
         _prune,
+        takes_words=False,
     ),
     Command(
         "export",
@@ -170,6 +173,7 @@ _ALL = [
         'Print a completion script.\nExample: eval "$(rheostat completion bash)"',
         [],
         _completion,
+        words=("bash", "zsh", "fish"),
     ),
 ]
 COMMANDS = {command.name: command for command in _ALL}

@@ -52,14 +52,18 @@ class Command:
         options: "list[Option]",
         act: "Callable[[dict[str, Any], list[str]], int]",
         passes_rest: bool = False,
+        words: "tuple[str, ...]" = (),
+        takes_words: bool = True,
     ) -> None:
-        """*passes_rest*: the first word that is no option ends our options."""
+        """*passes_rest*: the first word that is no option ends our options; *words*: those that have a meaning."""
         self.name = name
         self.usage = usage
         self.text = text
         self.options = options
         self.act = act
         self.passes_rest = passes_rest
+        self.words = words
+        self.takes_words = takes_words
 
     def help(self) -> str:
         """Return the help text."""

@@ -1,6 +1,7 @@
 """`rheostat runs` and `rheostat runs prune`."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rheostat_agent.cli import fail
-from rheostat_agent.cli.access import Trouble, open_state
+from rheostat_agent.cli.access import Trouble, all_runs, open_state
 from rheostat_agent.history.index import Index
-from rheostat_agent.history.query import Run, list_runs
+from rheostat_agent.history.query import Run
 from rheostat_agent.recovery import is_read
 from rheostat_agent.rundirectory import unfinished_runs
 from rheostat_agent.show.summary import ending
@@ -21,16 +22,17 @@ from rheostat_agent.show.text import count, duration, plain, size
 def runs(values: dict[str, Any], words: list[str]) -> int:
     """List runs."""
     try:
-        state = open_state()
+        found = all_runs(open_state(), values["workflow"])
     except Trouble as error:
         return fail(str(error))
-    found = list_runs(str(state), values["workflow"], values["limit"] or None)
+    found = found[: values["limit"] or None]
     if values["json"]:
         json.dump([run.as_dict() for run in found], sys.stdout, indent=1)
         sys.stdout.write("\n")
         return 0
     if not found:
-        sys.stderr.write("no runs yet: start one by `rheostat run SCRIPT`\n")
+        which = f"no runs of {values['workflow']}" if values["workflow"] else "no runs yet"
+        sys.stderr.write(f"{plain(which)}: start one by `rheostat run SCRIPT`\n")
         return 0
     sys.stdout.write(_table(found))
     return 0
@@ -72,15 +74,15 @@ def prune(values: dict[str, Any], words: list[str]) -> int:
         return fail("runs prune: say which: --older-than AGE or --keep-size SIZE")
     try:
         state = open_state()
+        chosen = _choose(state, values["older_than"], values["keep_size"])
     except Trouble as error:
         return fail(str(error))
-    chosen = _choose(state, values["older_than"], values["keep_size"])
     freed = sum(taken for _, taken in chosen)
     for run, taken in chosen:
         verb = "would remove" if values["dry_run"] else "removed"
-        sys.stdout.write(f"{verb} {run.id} {plain(run.workflow)} ({size(taken)})\n")
         if not values["dry_run"]:
-            shutil.rmtree(run.directory, ignore_errors=True)
+            shutil.rmtree(_directory(state, run), ignore_errors=True)
+        sys.stdout.write(f"{verb} {run.id} {plain(run.workflow)} ({size(taken)})\n")
     if not values["dry_run"] and chosen:
         index = Index(str(state))
         index.remove(run.id for run, _ in chosen)
@@ -92,15 +94,15 @@ def prune(values: dict[str, Any], words: list[str]) -> int:
 def _choose(
     state: Path, older_than_s: float | None, keep_bytes: int | None
 ) -> list[tuple[Run, int]]:
-    """Return the runs to remove, the oldest first, with the bytes that each takes."""
+    """Return the runs to remove, the oldest first, with the bytes that each takes. Raises Trouble."""
     unfinished = set(unfinished_runs(str(state)))
-    found = list(reversed(list_runs(str(state))))
-    sizes = {run.id: _bytes_of(Path(run.directory)) for run in found}
+    found = list(reversed(all_runs(state)))
+    sizes = {run.id: _bytes_of(_directory(state, run)) for run in found}
     total = sum(sizes.values())
     now_ns = time.time_ns()
     chosen = []
     for run in found:
-        if run.id in unfinished or not run.complete or is_read(run.directory):
+        if run.id in unfinished or is_read(str(_directory(state, run))):
             continue
         age_s = (now_ns - (run.ended_ns or run.started_ns)) / 1e9
         is_old = older_than_s is not None and age_s > older_than_s
@@ -110,5 +112,17 @@ def _choose(
     return chosen
 
 
+def _directory(state: Path, run: Run) -> Path:
+    """Return where *run* lies now: the state directory may have been moved since."""
+    return state / "runs" / run.id
+
+
 def _bytes_of(directory: Path) -> int:
-    return sum(path.lstat().st_blocks * 512 for path in directory.rglob("*") if path.is_file())
+    taken = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            try:
+                taken += os.lstat(f"{folder}/{name}").st_blocks * 512
+            except FileNotFoundError:
+                continue  # an agent has read and removed it meanwhile
+    return taken

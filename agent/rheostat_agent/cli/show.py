@@ -5,15 +5,20 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rheostat_agent.cli import fail
-from rheostat_agent.cli.access import Trouble, find, history_of, open_state, wait_until_read
+from rheostat_agent.cli.access import (
+    Trouble,
+    all_runs,
+    find,
+    history_of,
+    open_state,
+    wait_until_read,
+)
 from rheostat_agent.history.fatal import distinct_errors
-from rheostat_agent.history.query import Process, Run, list_runs, read_errors, read_processes
+from rheostat_agent.history.query import Process, Run, read_errors, read_processes
 from rheostat_agent.masking import SEPARATOR
-from rheostat_agent.rundirectory import RUN, RunInfo
 from rheostat_agent.show.errors import describe, error_lines
 from rheostat_agent.show.summary import headline, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
@@ -30,9 +35,9 @@ def show(values: dict[str, Any], words: list[str]) -> int:
         directory = find(state, words)
         wait_until_read(directory, _PATIENCE_S)
         history = history_of(directory)
+        run = next(run for run in all_runs(state) if run.id == directory.name)
     except Trouble as error:
         return fail(str(error))
-    run = _run(state, directory, history)
     try:
         if values["json"]:
             json.dump(as_json(history, run, _tree(history, run, values)), sys.stdout, indent=1)
@@ -43,17 +48,6 @@ def show(values: dict[str, Any], words: list[str]) -> int:
     finally:
         history.close()
     return 0
-
-
-def _run(state: Path, directory: Path, history: sqlite3.Connection) -> Run:
-    for run in list_runs(str(state)):
-        if run.id == directory.name:
-            return run
-    info = RunInfo.read(str(directory / RUN))  # its agent had no time for the index yet
-    return Run(
-        info.id, info.workflow, "running", None, None, info.started_ns, None, None, None, None, 0, 0, 1, 0, 0,
-        False, " ".join(info.command), info.cwd, str(directory),
-    )  # fmt: skip
 
 
 def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Iterator[str]:

@@ -74,7 +74,7 @@ class Style:
 
     def __call__(self, text: str, *looks: str) -> str:
         """Return *text* in *looks* (bold, dim, red, green, yellow)."""
-        if not self._has_colour or not looks:
+        if not self._has_colour or not looks or not text:
             return text
         codes = ";".join(_CODES[look] for look in looks)
         return f"\033[{codes}m{text}\033[0m"

@@ -15,6 +15,7 @@ import sys
 from _frozen_importlib_external import SourceFileLoader, SourceLoader
 
 from rheostat import threads
+from rheostat.cache import FileSource, TextSource
 from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
 from rheostat.recorder import settle
@@ -84,13 +85,13 @@ def _chosen(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
         threads.before_threading()
         return None
     if fullname == "concurrent.futures.thread":
-        pool = _modules.observe_pool(loader.get_data(path), path)
+        pool = _modules.observe_pool(FileSource(path), path)
         return None if pool is None else (pool, False)
     reason = _modules.selection.reason_against(path, fullname)
     if reason is not None:
         _left_alone(path, fullname, reason)
         return None
-    return _modules.observe(loader.get_data(path), path, _name(fullname), _body(fullname))
+    return _modules.observe(FileSource(path), path, _name(fullname), _body(fullname))
 
 
 def _observed_in_zip(loader: Any, fullname: str) -> tuple[CodeType | None, bool]:
@@ -113,7 +114,7 @@ def _chosen_in_zip(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
     if source is None:
         _left_alone(path, fullname, "no source")
         return None
-    return _modules.observe(source.encode("utf-8"), path, _name(fullname), _body(fullname))
+    return _modules.observe(TextSource(source.encode("utf-8")), path, _name(fullname), _body(fullname))
 
 
 def _left_alone(path: str, fullname: str, reason: str) -> None:

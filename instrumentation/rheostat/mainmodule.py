@@ -22,6 +22,7 @@ from _functools import partial  # type: ignore[import-not-found]
 from _operator import call
 from stat import S_ISREG
 
+from rheostat.cache import FileSource
 from rheostat.hook import program_name
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
 from rheostat.recorder import report
@@ -80,15 +81,12 @@ class _Claim:
             os.stat(path).st_mode
         ):  # a pipe can be read only once
             return None
-        with open(path, "rb", buffering=0) as file:
-            source = file.read()
-        if b"\0" in source:  # compiled, or an archive
-            return None
+        source = FileSource(path)
         observed = self._modules.observe(source, path, program_name(), MAIN_SITE)
-        if observed is None:
+        if observed is None:  # compiled or an archive, among others
             return None
         code, is_plain_due = observed
-        if is_plain_due and not _compiles(source, path):
+        if is_plain_due and not _compiles(source.read(), path):
             return None
         return code
 
@@ -166,10 +164,8 @@ def _follow_spawned(modules: Modules) -> None:
 
 def _spawned_code(modules: Modules, path: Any) -> CodeType | None:
     try:
-        with open(path, "rb", buffering=0) as file:
-            source = file.read()
         name = os.path.basename(path)
-        observed = modules.observe(source, path, name.rpartition(".")[0] or name, MODULE_SITE)
+        observed = modules.observe(FileSource(path), path, name.rpartition(".")[0] or name, MODULE_SITE)
         return observed[0] if observed else None  # runpy has compiled it without us already
     except Exception as error:
         report(error)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 
 from rheostat.activations import CallSite, GeneratorSite, Resume, Suspend
-from rheostat.cache import context_key
+from rheostat.cache import interpreter_key
 from rheostat.image import current
-from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install
+from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install, plan
 from rheostat.recorder import MainSite, Site
 from rheostat.spool.events import encode_fields
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, TypeAlias
 
-    from rheostat.cache import Cache
+    from rheostat.cache import Cache, FileSource, TextSource
     from rheostat.image import Image
+    from rheostat.placeholders import Plan
     from rheostat.selection import Selection
 
-    Kept: TypeAlias = tuple[
-        CodeType, bytes, bytes, bool
-    ]  # code, encoded names, kinds, the compiler warns
+    Source: TypeAlias = FileSource | TextSource
+    Kept: TypeAlias = tuple[Plan, bytes, bytes, bool]  # …, encoded names, kinds, the compiler warns
 
 
 class Modules:
@@ -39,13 +39,14 @@ class Modules:
 
     def __init__(self, cache: Cache, selection: Selection) -> None:
         self._cache = cache
+        self._key = interpreter_key(VERSION, selection.key)
         self.selection = selection
         self.before_main: Callable[[], None] | None = (
             None  # called before the code of `__main__` is handed out
         )
 
     def observe(
-        self, source: bytes, path: str, name: str, body: int
+        self, source: Source, path: str, name: str, body: int
     ) -> tuple[CodeType, bool] | None:
         """Return the code of the module *name*, its functions recorded; None if it is to be left alone.
 
@@ -59,28 +60,26 @@ class Modules:
         if image is None:
             return None
         own = body == MAIN_SITE or self.selection.reason_not_own(path) is None
-        context = context_key(VERSION, path, name, own, body, self.selection.key)
-        entry = self._cache.name(source, context)
-        kept = self._cache.load(entry, context)
+        context = f"{self._key} {name} {own:d} {body} {path}"
+        kept = self._cache.load(context, source.identity)
         missed = kept is None
         if kept is None:
-            kept = self._transform(image, source, path, name, own, body)
+            kept = self._transform(image, source.read(), path, name, own, body)
             if kept is None:
                 return None
-            self._cache.store(entry, context, kept)
-        code, listing, kinds, warns = kept
-        return _installed(code, image.module(listing, len(kinds)), kinds), missed or warns
+            self._cache.store(context, source.identity, kept)
+        steps, listing, kinds, warns = kept
+        return _installed(steps, image.module(listing, len(kinds)), kinds), missed or warns
 
-    def observe_pool(self, source: bytes, path: str) -> CodeType | None:
+    def observe_pool(self, source: Source, path: str) -> CodeType | None:
         """Return the code of `concurrent.futures.thread` that carries the parent to its tasks; None to leave it alone."""
-        context = context_key(VERSION, path, "pool")
-        entry = self._cache.name(source, context)
-        kept = self._cache.load(entry, context)
+        context = f"{self._key} pool {path}"
+        kept = self._cache.load(context, source.identity)
         if kept is None:
             from rheostat.transform import transform_pool
 
-            kept = (transform_pool(source, path),)
-            self._cache.store(entry, context, kept)
+            kept = (plan(transform_pool(source.read(), path)),)
+            self._cache.store(context, source.identity, kept)
         live = {SUBMIT: Submit(), TASK: Task()}
         return install(kept[0], lambda what, index: live[what])
 
@@ -109,11 +108,11 @@ class Modules:
         for skipped in result.skipped:
             fields += skipped
         kinds = bytes(function.kind for function in result.functions)
-        return result.code, encode_fields(*fields), kinds, transform.warns(source, path)
+        return plan(result.code), encode_fields(*fields), kinds, transform.warns(source, path)
 
 
-def _installed(code: CodeType, first: int, kinds: bytes) -> CodeType:
-    """Return *code* with sites numbered from *first* where it has placeholders."""
+def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
+    """Return the code that *steps* make, with sites numbered from *first* where it has placeholders."""
     sites: dict[int, Any] = {}
 
     def site(index: int) -> Any:
@@ -134,4 +133,4 @@ def _installed(code: CodeType, first: int, kinds: bytes) -> CodeType:
             return Resume(site(index))
         return MainSite() if what == MAIN_SITE else site(index)
 
-    return install(code, make)
+    return install(steps, make)

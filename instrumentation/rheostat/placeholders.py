@@ -15,9 +15,13 @@ TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
-    from typing import Any
+    from typing import Any, TypeAlias
 
-VERSION = 1  # of the transform and of this; part of the cache's key
+    # Code without what belongs in it; (constant, what, index) of its sites; (constant, number of the step) of inner code.
+    Step: TypeAlias = tuple[CodeType, tuple[tuple[int, int, int], ...], tuple[tuple[int, int], ...]]
+    Plan: TypeAlias = tuple[Step, ...]
+
+VERSION = 2  # of the transform and of this; part of the cache's key
 
 MARK = "\0rheostat"
 SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
@@ -28,16 +32,44 @@ def is_placeholder(constant: Any) -> bool:
     return type(constant) is tuple and len(constant) == 3 and constant[0] == MARK
 
 
-def install(code: CodeType, make: Callable[[int, int], object]) -> CodeType:
-    """Return *code* with each placeholder replaced by *make*(what, index), in all code within it."""
-    constants, changed = [], False
-    for constant in code.co_consts:
-        kind = type(constant)
-        if kind is Code:
-            constant = install(constant, make)
-            changed = True
-        elif kind is tuple and is_placeholder(constant):
-            constant = make(constant[1], constant[2])
-            changed = True
+def plan(code: CodeType) -> Plan:
+    """Return how `install` is to make *code*: its code objects, the inner before the outer, and where sites belong in each.
+
+    Kept instead of the code itself, so that at a start nobody walks through all constants to find a few placeholders.
+    """
+    steps: list[Step] = []
+    _add_steps(code, steps)
+    return tuple(steps)
+
+
+def _add_steps(code: CodeType, steps: list[Step]) -> int:
+    """Append the steps of *code* and all code within it; return the number of its own."""
+    constants: list[Any] = []
+    sites, inner = [], []
+    for at, constant in enumerate(code.co_consts):
+        if type(constant) is Code:
+            inner.append((at, _add_steps(constant, steps)))
+            constant = None
+        elif is_placeholder(constant):
+            sites.append((at, constant[1], constant[2]))
+            constant = None
         constants.append(constant)
-    return code.replace(co_consts=tuple(constants)) if changed else code
+    if sites or inner:
+        code = code.replace(co_consts=tuple(constants))
+    steps.append((code, tuple(sites), tuple(inner)))
+    return len(steps) - 1
+
+
+def install(steps: Plan, make: Callable[[int, int], object]) -> CodeType:
+    """Return the code that was planned, with *make*(what, index) where it has placeholders."""
+    made: list[CodeType] = []
+    for code, sites, inner in steps:
+        if sites or inner:
+            constants = [*code.co_consts]
+            for at, what, index in sites:
+                constants[at] = make(what, index)
+            for at, number in inner:
+                constants[at] = made[number]
+            code = code.replace(co_consts=tuple(constants))
+        made.append(code)
+    return made[-1]

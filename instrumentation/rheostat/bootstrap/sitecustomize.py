@@ -23,7 +23,7 @@ _START_PATH = (  # in an order in which each finds what it imports; packages end
     "/ settings codeobjects placeholders spool/ spool/layout spool/events spool/segment recorder activations errors image "
     "selection cache threads modules hook mainmodule startup"
 ).split()
-_SEALED = ("recorder", "activations", "threads")
+_SEALED = ("recorder", "activations", "threads", "startup")
 
 
 def _start(run):
@@ -48,7 +48,8 @@ def _start(run):
         _load_all(run, data)
     finally:
         sys.path[:] = with_user
-        for name in set(sys.modules) - known:
+        # (A spawned child of multiprocessing keeps runpy, in which mainmodule.py waits, and what that imports.)
+        for name in set(sys.modules) - known if "runpy" not in sys.modules else ():
             # A module of the program may bear the name of one that we imported, `resource` say. (Codecs are kept by
             # the interpreter: it would not import theirs again.)
             kept = name.startswith(("rheostat", "_", "encodings."))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from launching import DEADLINE_S
+from place import Place
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,3 +37,9 @@ def directories(
     """Keep the user's own directories out of it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("RHEOSTAT_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A place of the test's own."""
+    return Place(tmp_path)

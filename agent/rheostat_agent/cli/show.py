@@ -20,6 +20,7 @@ from rheostat_agent.history.fatal import distinct_errors
 from rheostat_agent.history.query import Process, Run, read_errors, read_processes
 from rheostat_agent.masking import SEPARATOR
 from rheostat_agent.show.errors import describe, error_lines
+from rheostat_agent.show.recursion import fold_recursion
 from rheostat_agent.show.summary import headline, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
 from rheostat_agent.show.tree import Node, prune
@@ -40,7 +41,8 @@ def show(values: dict[str, Any], words: list[str]) -> int:
         return fail(str(error))
     try:
         if values["json"]:
-            json.dump(as_json(history, run, _tree(history, run, values)), sys.stdout, indent=1)
+            tree = _pruned(load_tree(history, run), run, values)
+            json.dump(as_json(history, run, tree), sys.stdout, indent=1)
             sys.stdout.write("\n")
         else:
             for line in _lines(history, run, values):
@@ -59,15 +61,17 @@ def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Ite
     if values["errors"]:
         yield from _errors(history, view)
         return
-    yield from tree_lines(_tree(history, run, values), view, None, run.wall_ns or 0)
+    tree = load_tree(history, run)
+    fold_recursion(tree)
+    yield from tree_lines(_pruned(tree, run, values), view, None, run.wall_ns or 0)
     yield from error_lines(history, run.id, view)
     yield from missing_lines(history, run, view)
 
 
-def _tree(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> list[Node]:
-    """Return the call tree, without what the options leave out."""
+def _pruned(tree: list[Node], run: Run, values: dict[str, Any]) -> list[Node]:
+    """Return *tree* without what the options leave out."""
     least = (values["min"] or 0) * (run.wall_ns or 0)
-    return prune(load_tree(history, run), least, values["depth"], values["grep"])
+    return prune(tree, least, values["depth"], values["grep"])
 
 
 def _errors(history: sqlite3.Connection, view: View) -> Iterator[str]:
@@ -112,7 +116,7 @@ def _process(process: Process) -> dict[str, Any]:
 
 def _node(depth: int, node: Node) -> dict[str, Any]:
     values = {"depth": depth, **node.as_dict()}
-    del values["children"]
+    del values["children"], values["levels"]
     return values
 
 

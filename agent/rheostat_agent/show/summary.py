@@ -16,6 +16,7 @@ from rheostat_agent.history.query import (
 )
 from rheostat_agent.show.critical import critical_paths
 from rheostat_agent.show.errors import error_lines
+from rheostat_agent.show.recursion import fold_recursion
 from rheostat_agent.show.text import Style, count, duration, fit, fit_end, plain, size
 from rheostat_agent.show.tree import Node, build_tree, prune
 from rheostat_agent.show.view import MAX_LINES, View
@@ -61,6 +62,7 @@ def render(history: sqlite3.Connection, run: Run, view: View, remarks: list[str]
     head = [headline(run, view)]
     room = None if view.max_lines is None else view.max_lines - len(head) - len(tail) - 1
     roots = load_tree(history, run)
+    fold_recursion(roots)
     wall = run.wall_ns or 0
     body = tree_lines(
         prune(roots, 0 if room is None else wall * 0.005, None, None), view, room, wall
@@ -173,6 +175,8 @@ def _notes(node: Node, parent: Node | None) -> list[str]:
         notes.append(f"{node.open:,} running")
     if node.items:
         notes.append(count(node.items, "item"))
+    if node.levels > 1:
+        notes.append(f"recursive, {node.levels:,} deep")
     if parent is not None and parent.path is not None and node.total_ns > parent.total_ns * 1.01:
         notes.append("in parallel")
     return notes

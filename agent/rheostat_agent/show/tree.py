@@ -26,6 +26,7 @@ class Node(Value):
     line: int = 0
     items: int = 0
     is_critical: bool = False
+    levels: int = 1  # of itself that are counted here, see recursion.py
 
     def walk(self) -> Iterator[tuple[int, Node]]:
         """Yield (depth, node) of this node and all below it, in order. No recursion: a program's may be thousands deep."""

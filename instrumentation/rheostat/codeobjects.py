@@ -2,8 +2,9 @@
 
 - `co_linetable`: the instructions that enter a `with` of ours get the line of the first instruction of the body, without
   columns. Then trace functions, debuggers and coverage see the line events of the plain function: the body's first line
-  once, and never the line of the `def`. (The instructions that leave it need nothing: the transform gives them no
-  location, and CPython's compiler then copies the line of what precedes each exit, as it does for an implicit return.)
+  once, and never the line of the `def`. Those that prepare a yield get, likewise, the line of what is yielded. (Those that
+  leave the `with` need nothing: the transform gives them no location, and CPython's compiler then copies that of what
+  precedes each exit, as it does for an implicit return.)
 - `co_exceptiontable`: a `try` around a whole function does not cover the function's first instruction, RESUME, where
   CPython runs signal handlers. Our methods must not let an exception of a handler out without looking at it, so the
   first entry is stretched to the start.
@@ -17,16 +18,25 @@ import sys
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import CodeType
+
+    Entry = tuple[int, int, int | None, bytes]  # kind, code units, line, payload
 
 Code = type((lambda: 0).__code__)
 
 _NO_LOCATION, _LONG, _NO_COLUMNS = 15, 14, 13
 
 # Opcodes by minor version (tests compare them with the `opcode` module, which costs a millisecond to import).
-_OPCODES = {11: (100, 53, 144, 2, 9), 12: (100, 53, 144, 2, 9), 13: (83, 2, 71, 34, 30)}
-LOAD_CONST, BEFORE_WITH, EXTENDED_ARG, PUSH_NULL, NOP = _OPCODES.get(sys.version_info[1], (0,) * 5)
+_OPCODES = {
+    11: (100, 53, 144, 2, 9, 85),
+    12: (100, 53, 144, 2, 9, 85),
+    13: (83, 2, 71, 34, 30, 37),
+}
+LOAD_CONST, BEFORE_WITH, EXTENDED_ARG, PUSH_NULL, NOP, SETUP_ANNOTATIONS = _OPCODES.get(
+    sys.version_info[1], (0,) * 6
+)
+# A module's SETUP_ANNOTATIONS stands on the line of the first statement, which is our `with`.
+_BEFORE_ENTRANCE = (EXTENDED_ARG, PUSH_NULL, NOP, SETUP_ANNOTATIONS)
 
 
 def with_entrance(code: CodeType, constant: int) -> tuple[int, int]:
@@ -44,7 +54,7 @@ def with_entrance(code: CodeType, constant: int) -> tuple[int, int]:
         if start < 0 and opcode == LOAD_CONST and argument == constant:
             start = unit
         elif start >= 0 and opcode == BEFORE_WITH:
-            while instructions[2 * start - 2] in (EXTENDED_ARG, PUSH_NULL, NOP) and start > 1:
+            while start > 1 and instructions[2 * start - 2] in _BEFORE_ENTRANCE:
                 start -= 1
             return start, unit + 2
         argument = 0
@@ -64,13 +74,7 @@ def _read_varint(table: bytes, at: int) -> tuple[int, int]:
 
 def _svarint(value: int) -> bytes:
     """Return *value* as a signed varint of co_linetable."""
-    number = -value << 1 | 1 if value < 0 else value << 1
-    out = bytearray()
-    while number >= 64:
-        out.append(64 | number & 63)
-        number >>= 6
-    out.append(number)
-    return bytes(out)
+    return _varint(-value << 1 | 1 if value < 0 else value << 1)
 
 
 def _line_delta(kind: int, table: bytes, at: int) -> int:
@@ -81,16 +85,32 @@ def _line_delta(kind: int, table: bytes, at: int) -> int:
     return kind - 10 if 10 <= kind <= 12 else 0
 
 
-def _entries(table: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Yield (kind, code units, line delta, payload) for each entry of a co_linetable."""
-    at = 0
+def _entries(code: CodeType) -> list[Entry]:
+    """Return (kind, code units, line or None, payload) for each entry of the line table of *code*."""
+    table, line, at = code.co_linetable, code.co_firstlineno, 0
+    entries: list[Entry] = []
     while at < len(table):
         kind, units = table[at] >> 3 & 15, (table[at] & 7) + 1
         stop = at + 1
         while stop < len(table) and not table[stop] & 128:
             stop += 1
-        yield kind, units, _line_delta(kind, table, at + 1), table[at + 1 : stop]
+        line += _line_delta(kind, table, at + 1)
+        here = None if kind == _NO_LOCATION else line
+        entries.append((kind, units, here, table[at + 1 : stop]))
         at = stop
+    return entries
+
+
+def _with_entries(code: CodeType, entries: list[Entry]) -> CodeType:
+    """Return *code* with the line table that *entries* make."""
+    line, out = code.co_firstlineno, b""
+    for kind, units, here, payload in entries:
+        if here is None:
+            out += _entry(_NO_LOCATION, units, b"")
+        else:
+            out += _located(kind, units, payload, here - line)
+            line = here
+    return code.replace(co_linetable=out)
 
 
 def _entry(kind: int, units: int, payload: bytes) -> bytes:
@@ -102,40 +122,11 @@ def _entry(kind: int, units: int, payload: bytes) -> bytes:
     return out
 
 
-def set_line(code: CodeType, start: int, stop: int, line: int | None) -> CodeType:
-    """Return *code* with the code units *start* to *stop* located on *line*, without columns; None: nowhere."""
-    at, current, written, out = 0, code.co_firstlineno, code.co_firstlineno, b""
-    done = False
-    for kind, units, delta, payload in _entries(code.co_linetable):
-        current += delta
-        before = max(0, min(units, start - at))
-        inside = max(0, min(units, stop - at) - max(0, start - at))
-        after = units - before - inside
-        at += units
-        for part, keep in ((before, True), (inside, False), (after, True)):
-            if part <= 0:
-                continue
-            if keep:
-                out += _moved(kind, part, payload, 0 if kind == _NO_LOCATION else current - written)
-                written = written if kind == _NO_LOCATION else current
-            elif not done:
-                done = True
-                if line is None:
-                    out += _entry(_NO_LOCATION, stop - start, b"")
-                else:
-                    out += _entry(_NO_COLUMNS, stop - start, _svarint(line - written))
-                    written = line
-    return code.replace(co_linetable=out)
-
-
-def _moved(kind: int, units: int, payload: bytes, delta: int) -> bytes:
-    """Return the entry (*kind*, *payload*) with another line *delta*."""
-    if kind == _NO_LOCATION:
-        return _entry(kind, units, b"")
+def _located(kind: int, units: int, payload: bytes, delta: int) -> bytes:
+    """Return the entry (*kind*, *payload*) with the line *delta*, in the form that has room for it."""
     if kind in (_LONG, _NO_COLUMNS):
         _, rest = _read_varint(payload, 0)
-        tail = payload[rest:]
-        return _entry(kind, units, _svarint(delta) + tail)
+        return _entry(kind, units, _svarint(delta) + payload[rest:])
     if 10 <= kind <= 12:
         if 0 <= delta <= 2:
             return _entry(10 + delta, units, payload)
@@ -145,8 +136,44 @@ def _moved(kind: int, units: int, payload: bytes, delta: int) -> bytes:
             return _entry(kind, units, payload)
         start = kind << 3 | payload[0] >> 4
         end = start + (payload[0] & 15)
-    tail = _varint(0) + _varint(start + 1) + _varint(end + 1)
-    return _entry(_LONG, units, _svarint(delta) + tail)
+    columns = _varint(0) + _varint(start + 1) + _varint(end + 1)
+    return _entry(_LONG, units, _svarint(delta) + columns)
+
+
+def _without_columns(units: int, line: int | None) -> Entry:
+    """Return an entry for *units* code units on *line*."""
+    return (_NO_LOCATION, units, None, b"") if line is None else (_NO_COLUMNS, units, line, b"\0")
+
+
+def set_line(code: CodeType, start: int, stop: int, line: int | None) -> CodeType:
+    """Return *code* with the code units *start* to *stop* located on *line*, without columns; None: nowhere."""
+    entries: list[Entry] = []
+    at, done = 0, False
+    for kind, units, here, payload in _entries(code):
+        before = max(0, min(units, start - at))
+        inside = max(0, min(units, stop - at) - max(0, start - at))
+        if before:
+            entries.append((kind, before, here, payload))
+        if inside and not done:
+            entries.append(_without_columns(stop - start, line))
+            done = True
+        if before + inside < units:
+            entries.append((kind, units - before - inside, here, payload))
+        at += units
+    return _with_entries(code, entries)
+
+
+def leave_line(code: CodeType, line: int) -> CodeType:
+    """Return *code* with what is located on *line* moved to where the next instruction on another line is, without columns."""
+    entries: list[Entry] = []
+    following: int | None = None
+    for kind, units, here, payload in reversed(_entries(code)):
+        if here == line:
+            entries.append(_without_columns(units, following))
+        else:
+            entries.append((kind, units, here, payload))
+            following = following if here is None else here
+    return _with_entries(code, entries[::-1])
 
 
 def _varint(number: int) -> bytes:
@@ -161,12 +188,11 @@ def _varint(number: int) -> bytes:
 
 def first_line_after(code: CodeType, unit: int) -> int | None:
     """Return the line of the first instruction at or behind the code unit *unit* that has one."""
-    at, current = 0, code.co_firstlineno
-    for kind, units, delta, _ in _entries(code.co_linetable):
-        current += delta
+    at = 0
+    for _, units, line, _ in _entries(code):
         at += units
-        if at > unit and kind != _NO_LOCATION:
-            return current
+        if at > unit and line is not None:
+            return line
     return None
 
 

@@ -6,8 +6,9 @@
                                             return parse(path)
 
 `<site>` is a constant of the code object, found under no name; `install` puts it where the transform left a
-placeholder (placeholders.py), so that transformed code can be kept on disk. The `with` has no location (line -1): CPython's compiler then
-gives each way out of the body the line of what precedes it, and codeobjects.set_line does the same for the way in.
+placeholder (placeholders.py), so that transformed code can be kept on disk. The `with` has no location (line -1): CPython's
+compiler then gives each way out of the body the line of what precedes it (exits.py helps it), and codeobjects.set_line
+does the same for the way in. A module's body can have no `return`; its `with` stands in a loop that is left by `break`.
 
 A generator's span is current only while its frame runs, so each of its yields tells the recorder:
 
@@ -24,11 +25,22 @@ import _ast
 import _warnings
 import sys
 
-from rheostat.codeobjects import Code, first_line_after, set_line, with_entrance
+from rheostat.codeobjects import Code, first_line_after, leave_line, set_line, with_entrance
+from rheostat.exits import closes, end_in, nothing, refuse_loose_breaks, return_from_its_line
+from rheostat.nodes import (
+    BEFORE_YIELD,
+    FUNCTIONS,
+    NOWHERE,
+    blocks_of,
+    call,
+    once,
+    placeholder,
+    where_is,
+    with_,
+)
 from rheostat.placeholders import (
     CALL_SITE,
     GENERATOR_SITE,
-    MARK,
     MODULE_SITE,
     RESUME,
     SITE,
@@ -41,15 +53,13 @@ from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATO
 
 TYPE_CHECKING = False  # typing might be found in the program's own folder by now
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import CodeType
     from typing import Any
 
-_NOWHERE: dict[str, Any] = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
 _OBSERVED_DUNDERS = frozenset(
     ["__init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"]
 )
-_FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 _JIT = frozenset(
     [
         "jit",
@@ -107,11 +117,11 @@ def transform_pool(source: bytes, path: str) -> CodeType:
     """
     tree: Any = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     classes = [node for node in tree.body if getattr(node, "name", "") == "_WorkItem"]
-    methods = {node.name: node for node in classes[0].body if isinstance(node, _FUNCTIONS)}
+    methods = {node.name: node for node in classes[0].body if isinstance(node, FUNCTIONS)}
     for name, what in (("__init__", SUBMIT), ("run", TASK)):
         method = methods[name]
-        item = _ast.Name(id=method.args.args[0].arg, ctx=_ast.Load(), **_NOWHERE)
-        method.body = [_with(_call(_placeholder(what, 0), item), method.body)]
+        item = _ast.Name(id=method.args.args[0].arg, ctx=_ast.Load(), **NOWHERE)
+        method.body = [with_(call(placeholder(what, 0), item), method.body)]
     return _settle_lines(compile(tree, path, "exec", dont_inherit=True))
 
 
@@ -173,13 +183,12 @@ def _settle_lines(code: CodeType) -> CodeType:
     """Give the instructions that enter a `with` of ours their line, in *code* and all code within it."""
     constants = tuple(_settle_lines(c) if isinstance(c, Code) else c for c in code.co_consts)
     code = code.replace(co_consts=constants)
-    entries = [
-        index
-        for index, constant in enumerate(constants)
-        if is_placeholder(constant) and constant[1] not in (SUSPEND, RESUME)  # type: ignore[index]
-    ]
+    ours = {i: constant[1] for i, constant in enumerate(constants) if is_placeholder(constant)}  # type: ignore[index]
+    entries = [index for index, what in ours.items() if what not in (SUSPEND, RESUME)]
     if not entries:
         return code
+    if len(ours) > 1:
+        code = leave_line(code, BEFORE_YIELD["lineno"])
     start, stop = with_entrance(code, entries[0])
     return set_line(code, start, stop, first_line_after(code, stop))
 
@@ -218,7 +227,10 @@ class _Rewrite:
             index = len(self.functions)
             if body == MODULE_SITE:
                 self.functions.append(Function(IMPORT, self._module, 1))
-            tree.body[start:] = [_with(_placeholder(body, index), tree.body[start:])]
+            rest = tree.body[start:]
+            refuse_loose_breaks(rest)
+            end_in(rest, _ast.Break)
+            tree.body[start:] = [once(with_(placeholder(body, index), rest))]
 
     def function_around(self, line: int) -> int | None:
         """Return the first line of the innermost function with a site that holds *line*."""
@@ -230,12 +242,12 @@ class _Rewrite:
         pending = [body]
         while pending:
             for node in pending.pop():
-                if isinstance(node, _FUNCTIONS):
+                if isinstance(node, FUNCTIONS):
                     self._function(node, scope)
                 elif isinstance(node, _ast.ClassDef):
                     self._statements(node.body, _Scope(f"{scope.name}.{node.name}", "class"))
                 else:
-                    pending.extend(_blocks(node))
+                    pending.extend(blocks_of(node))
 
     def _function(self, node: Any, scope: _Scope) -> None:
         name = f"{scope.name}.{node.name}"
@@ -252,43 +264,50 @@ class _Rewrite:
 
     def _wrap(self, node: Any, name: str) -> None:
         start = 1 if _has_docstring(node.body) else 0
-        body = node.body[start:] or [_ast.Pass(**_where(node.body[-1]))]
-        index, yields = len(self.functions), _Yields(len(self.functions))
-        yields.statements(body)
+        body = node.body[start:] or [nothing(node)]
+        end_in(body, _ast.Return)
+        index, frame = len(self.functions), _Frame(len(self.functions))
+        frame.statements(body)
         asynchronous = isinstance(node, _ast.AsyncFunctionDef)
-        if yields.found:
+        if frame.yields:
             kind, what = ASYNC_GENERATOR if asynchronous else GENERATOR, GENERATOR_SITE
         else:
             kind, what = (COROUTINE, CALL_SITE) if asynchronous else (FUNCTION, SITE)
-        item = _placeholder(what, index)
-        node.body[start:] = [_with(item if what == SITE else _call(item), body)]
+        item = placeholder(what, index)
+        node.body[start:] = [with_(item if what == SITE else call(item), body)]
         self.functions.append(Function(kind, name, node.lineno))
 
 
-class _Yields:
-    """Rewrites the yields of one function's own frame, wherever they stand in its expressions."""
+class _Frame:
+    """Rewrites what one function's own frame yields, wherever that stands in its expressions, and where it returns."""
 
     def __init__(self, index: int) -> None:
         self._index = index
-        self.found = False
+        self._closing = 0  # blocks around us that do something of their own when they are left
+        self.yields = False
 
     def statements(self, body: list[Any]) -> None:
         for node in body:
             self._node(node)
 
     def _node(self, node: Any) -> None:
+        if isinstance(node, _ast.Return) and not self._closing:
+            return_from_its_line(node)
         for field in node._fields:
             value = getattr(node, field, None)
+            closing = closes(node, field)
+            self._closing += closing
             if isinstance(value, list):
                 value[:] = [self._child(node, field, item) for item in value]
             elif isinstance(value, _ast.AST):
                 setattr(node, field, self._child(node, field, value))
+            self._closing -= closing
 
     def _child(self, parent: Any, field: str, child: Any) -> Any:
         if not isinstance(child, _ast.AST):
             return child
         own_frame = not (
-            isinstance(parent, (*_FUNCTIONS, _ast.ClassDef, _ast.Lambda)) and field == "body"
+            isinstance(parent, (*FUNCTIONS, _ast.ClassDef, _ast.Lambda)) and field == "body"
         )
         if own_frame:
             self._node(child)
@@ -297,11 +316,13 @@ class _Yields:
         return child
 
     def _rewritten(self, node: Any) -> Any:
-        self.found = True
+        self.yields = True
         what = 0 if isinstance(node, _ast.Yield) else 1
-        value = node.value or _ast.Constant(value=None, **_where(node))
-        node.value = _call(_placeholder(SUSPEND, self._index * 2 + what), value)
-        return _call(_call(_placeholder(RESUME, self._index)), node)
+        value = node.value or _ast.Constant(value=None, **where_is(node))
+        suspend = placeholder(SUSPEND, self._index * 2 + what, BEFORE_YIELD)
+        node.value = call(suspend, value, where=where_is(node))
+        resume = call(placeholder(RESUME, self._index, BEFORE_YIELD), where=BEFORE_YIELD)
+        return call(resume, node, where=where_is(node))
 
 
 def _has_docstring(body: list[Any]) -> bool:
@@ -315,17 +336,6 @@ def _has_docstring(body: list[Any]) -> bool:
 
 def _is_future_import(node: Any) -> bool:
     return isinstance(node, _ast.ImportFrom) and node.module == "__future__" and node.level == 0
-
-
-def _blocks(node: Any) -> Iterator[list[Any]]:
-    """Yield the statement lists of a compound statement."""
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(node, field, None)
-        if isinstance(block, list):
-            yield block
-    for field in ("handlers", "cases"):
-        for part in getattr(node, field, ()):
-            yield part.body
 
 
 def _reason_to_skip(node: Any, scope: _Scope) -> str | None:
@@ -359,26 +369,3 @@ def _dotted(node: Any) -> str:
     if not isinstance(node, _ast.Name):
         return ""
     return ".".join([node.id, *reversed(parts)])
-
-
-def _where(node: Any) -> dict[str, Any]:
-    names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
-    return {name: getattr(node, name) for name in names}
-
-
-def _placeholder(what: int, index: int) -> Any:
-    value: Any = (MARK, what, index)
-    return _ast.Constant(value=value, **_NOWHERE)
-
-
-def _call(function: Any, *arguments: Any) -> Any:
-    """Return a call of a placeholder. Behind a condition that is always true, since CPython warns of calls of constants."""
-    if isinstance(function, _ast.Constant):
-        true = _ast.Constant(value=True, **_NOWHERE)
-        none = _ast.Constant(value=None, **_NOWHERE)
-        function = _ast.IfExp(test=true, body=function, orelse=none, **_NOWHERE)
-    return _ast.Call(func=function, args=list(arguments), keywords=[], **_NOWHERE)
-
-
-def _with(item: Any, body: list[Any]) -> Any:
-    return _ast.With(items=[_ast.withitem(context_expr=item)], body=body, **_NOWHERE)

@@ -6,8 +6,17 @@ Imported by the launcher: nothing heavy here.
 import fcntl
 import os
 import sys
+import time
 
-from rheostat_agent.rundirectory import LOCK, LOG, RUN, mark_finished, unfinished_runs
+from rheostat_agent.rundirectory import (
+    LOCK,
+    LOG,
+    RUN,
+    discard,
+    mark_finished,
+    unfinished_runs,
+)
+from rheostat_agent.streams import inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_AT_ONCE = 4
+_STARTING_S = 600  # by then a launcher has started its program, or never will
 
 
 def start_agent(
@@ -32,6 +42,7 @@ def start_agent(
         else (os.POSIX_SPAWN_DUP2, pipe, descriptor)
         for descriptor, pipe in ((0, commands), (1, answers))
     ]
+    actions += [(os.POSIX_SPAWN_CLOSE, number) for number in inherited() if number > 2]
     actions.append((os.POSIX_SPAWN_OPEN, 2, f"{directory}/{LOG}", log, 0o600))
     return os.posix_spawn(
         sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=()
@@ -64,8 +75,7 @@ def recover(state: str, environment: "Mapping[str, str]", but: str = "") -> list
         if run == but or is_read(directory):
             continue
         if not os.path.exists(f"{directory}/{RUN}"):
-            if not os.path.isdir(directory):
-                mark_finished(state, run)  # removed by hand
+            _clear_away(state, run)
             continue
         try:
             started.append(start_agent(directory, environment))
@@ -74,3 +84,15 @@ def recover(state: str, environment: "Mapping[str, str]", but: str = "") -> list
         if len(started) >= _MAX_AT_ONCE:
             break
     return started
+
+
+def _clear_away(state: str, run: str) -> None:
+    """Forget a run that was removed by hand, or whose launcher was killed before it had started the program."""
+    directory = f"{state}/runs/{run}"
+    try:
+        if time.time() - os.stat(directory).st_mtime > _STARTING_S:
+            discard(state, directory)
+    except FileNotFoundError:
+        mark_finished(state, run)
+    except OSError:
+        return  # something else lies in it: not ours to remove

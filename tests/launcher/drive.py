@@ -3,7 +3,8 @@
 import os
 import sys
 
-from rheostat_agent.launcher import child, environment, signals, streams, target
+from rheostat_agent import streams
+from rheostat_agent.launcher import child, environment, signals, target
 
 streams.plug()
 held = signals.hold()

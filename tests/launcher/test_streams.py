@@ -77,7 +77,7 @@ def test_launcher_does_not_take_its_own_file_for_standard_error() -> None:
     """Started without standard streams, the launcher opens none of its own files in their place."""
     script = """
 import os
-from rheostat_agent.launcher import streams
+from rheostat_agent import streams
 streams.plug()
 print(os.open("/", 0), os.readlink("/proc/self/fd/0"), *map(os.get_inheritable, (0, 1, 2)))
 """

@@ -18,9 +18,12 @@ MAX_DISK = 2_000_000_000
 
 
 def _run(values: "dict[str, Any]", words: "list[str]") -> int:
+    from rheostat_agent.launcher import signals
+
+    held = signals.hold()  # before the imports that take their time: Ctrl-C is the program's
     from rheostat_agent.cli.run import run
 
-    return run(values, words)
+    return run(values, words, held)
 
 
 def _show(values: "dict[str, Any]", words: "list[str]") -> int:

@@ -2,11 +2,11 @@
 
 import os
 import select
-import sys
 import time
 
 import rheostat
 from rheostat.settings import Settings, write_settings
+from rheostat_agent import streams
 from rheostat_agent.cli.options import UsageError, suggestion
 from rheostat_agent.launcher import child, signals
 from rheostat_agent.launcher.environment import inherited_environment
@@ -37,25 +37,33 @@ _WAIT_S, _WAIT_DELIVERY_S = 2.0, 10.0
 _COLUMNS = 160  # where there is no terminal: logs are read in wide windows
 
 
-def run(values: "dict[str, Any]", words: "list[str]") -> int:
-    """Run the program that *words* name; returns only if it could not be started."""
+def run(values: "dict[str, Any]", words: "list[str]", held: signals.Signals) -> int:
+    """Run the program that *words* name; returns only if it could not be started. *held*: what `signals.hold` returned."""
     _check(words)
-    held = signals.hold()
+    streams.plug()
     environment = inherited_environment()
     try:
-        target = resolve(words, values["python"], environment, os.getcwd())
+        target = resolve(words, values["python"], environment, _working_directory(environment))
         if any(environment.get(name, "").lower() == "true" for name in _DISABLING):
             child.replace(target, environment, held)
         try:
             state, remark = state_directory(environment)
-        except StateUnusable as error:
+        except (StateUnusable, OSError) as error:
             return _run_unobserved(target, environment, held, values, str(error))
         remarks = [text for text in (target.remark, remark) if text]
         launch = _Launch(target, environment, values, state, remarks)
         return launch.follow(held)
     except TargetError as error:
-        sys.stderr.write(f"rheostat: {error}\n")
+        _tell(f"rheostat: {error}\n")
         return error.status
+
+
+def _working_directory(environment: "dict[str, str]") -> str:
+    """Return the working directory; where it used to be, if it was removed: a program can still run there."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return environment.get("PWD") or "/"
 
 
 def _check(words: "list[str]") -> None:
@@ -186,7 +194,7 @@ class _Launch:
             command=masked(target.argv),
             executable=target.executable,
             interpreter=target.interpreter,
-            cwd=os.getcwd(),
+            cwd=_working_directory(self._environment),
             project_root=target.project_root,
             max_spans=self._values["max_spans"],
             max_disk=self._values["max_disk"],

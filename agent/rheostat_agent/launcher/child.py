@@ -16,7 +16,7 @@ from rheostat_agent.launcher.lookup import (
     TargetError,
     cannot_run,
 )
-from rheostat_agent.launcher.streams import let_go
+from rheostat_agent.streams import let_go
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rheostat_agent.rundirectory import RunInfo
 
+_SMALL = 0.005  # of the run's time: what took less is left out where there is too much to show
 _HEAVY = 0.1  # of the run's time, spent in one function itself, that is printed bold
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
 
@@ -61,13 +62,12 @@ def render(history: sqlite3.Connection, run: Run, view: View, remarks: list[str]
     ]
     head = [headline(run, view)]
     room = None if view.max_lines is None else view.max_lines - len(head) - len(tail) - 1
+    wall = run.wall_ns or 0
     roots = load_tree(history, run)
     fold_recursion(roots)
-    wall = run.wall_ns or 0
-    body = tree_lines(
-        prune(roots, 0 if room is None else wall * 0.005, None, None), view, room, wall
-    )
-    return [*head, *body, *tail]
+    if room is not None and sum(1 for root in roots for _ in root.walk()) > room:
+        roots = prune(roots, wall * _SMALL, None, None)
+    return [*head, *tree_lines(roots, view, room, wall), *tail]
 
 
 def load_tree(history: sqlite3.Connection, run: Run) -> list[Node]:

@@ -50,7 +50,7 @@ class Selection:
         self._roots = {root + "/", _realpath(root).rstrip("/") + "/"}
         self._include = settings.include
         self._exclude = settings.exclude
-        self._environments: dict[str, bool] = {}
+        self._folders: dict[str, str | None] = {}  # what was decided about the files of each
         self.key = repr((settings.include, settings.exclude))
 
     def reason_against(self, path: str, module: str) -> str | None:
@@ -63,29 +63,23 @@ class Selection:
 
     def reason_not_own(self, path: str) -> str | None:
         """Return why the file *path* is not the user's own code; None if it is."""
-        root = next((root for root in self._roots if path.startswith(root)), None)
+        folder = path.rpartition("/")[0] + "/"
+        try:
+            return self._folders[folder]
+        except KeyError:
+            reason = self._folders[folder] = self._reason_against_folder(folder)
+            return reason
+
+    def _reason_against_folder(self, folder: str) -> str | None:
+        root = next((root for root in self._roots if folder.startswith(root)), None)
         if root is None:
             return "not in the project"
-        inside = path[len(root) :]
-        if "/site-packages/" in "/" + inside or "/dist-packages/" in "/" + inside:
+        inside = "/" + folder[len(root) :]
+        if "/site-packages/" in inside or "/dist-packages/" in inside:
             return "installed package"
-        if path.startswith(STANDARD_LIBRARY) and not root.startswith(STANDARD_LIBRARY):
+        if folder.startswith(STANDARD_LIBRARY) and not root.startswith(STANDARD_LIBRARY):
             return "standard library"
-        if self._in_environment(root, inside):
-            return "in an environment"
-        return None
-
-    def _in_environment(self, root: str, inside: str) -> bool:
-        """Say whether a folder between *root* and the file holds a `pyvenv.cfg` or `conda-meta`."""
-        folder, verdict = root, False
-        for part in inside.split("/")[:-1]:
-            folder += part + "/"
-            known = self._environments.get(folder)
-            if known is None:
-                known = _exists(folder + "pyvenv.cfg") or _exists(folder + "conda-meta")
-                self._environments[folder] = known
-            verdict = verdict or known
-        return verdict
+        return "in an environment" if _in_environment(root, folder) else None
 
     def reason_against_function(self, name: str, own: bool) -> str | None:
         """Return why the function *name* is left alone, of a module that is the user's *own* or not; None if it is observed."""
@@ -94,3 +88,12 @@ class Selection:
         if own or any(matches(pattern, name) for pattern in self._include):
             return None
         return "not included"
+
+
+def _in_environment(root: str, folder: str) -> bool:
+    """Say whether a folder from below *root* to *folder* holds a `pyvenv.cfg` or `conda-meta`."""
+    while len(folder) > len(root):
+        if _exists(folder + "pyvenv.cfg") or _exists(folder + "conda-meta"):
+            return True
+        folder = folder[:-1].rpartition("/")[0] + "/"
+    return False

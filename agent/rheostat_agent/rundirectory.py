@@ -33,7 +33,6 @@ RUN, ENDED, LOCK, LOG, SPOOL, SETTINGS = (
     "spool",
     "settings",
 )
-FULL = "full"  # in the spool: nothing more may be recorded
 
 
 class _Values:

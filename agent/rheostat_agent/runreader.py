@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 
+from rheostat.spool.layout import FULL_NAME
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls
 from rheostat_agent.endings import cause_of, error_type_of
@@ -20,8 +21,9 @@ from rheostat_agent.history.writer import HistoryWriter
 from rheostat_agent.images import Image
 from rheostat_agent.joiner import Joiner
 from rheostat_agent.lifetimes import Life, Lives, is_launcher_alive
+from rheostat_agent.limits import REASON, SpanLimit
 from rheostat_agent.reader import Spool
-from rheostat_agent.rundirectory import ENDED, FULL, SPOOL, Ending, RunInfo
+from rheostat_agent.rundirectory import ENDED, SPOOL, Ending, RunInfo
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 BUDGET = 20_000  # records a round
 _LOOK_EVERY_S = 1.0  # at the size on disk
-_OVER_LIMIT = "--max-spans is reached: calls are counted, their spans not kept"
 _ENDING_WAIT_NS = (
     2_000_000_000  # for the launcher's word on how the program ended, after its end was seen
 )
@@ -55,7 +56,7 @@ class RunReader:
         self._spool = Spool(f"{directory}/{SPOOL}")
         self._closing: set[int] = set()  # bases of images that are done with the present batch
         self._closed: set[int] = set()  # … and with those that are committed
-        self._limit_loss = self._over_limit = 0
+        self._limit = SpanLimit(info.max_spans)
         self._looked = 0.0
         self._is_removed = False
 
@@ -81,7 +82,8 @@ class RunReader:
         batch = self.joiner.batch
         if batch.is_empty():
             return
-        self._keep_to_limit(batch)
+        if self._limit.cut(batch, self.spans, self.joiner.last_loss + 1):
+            self.joiner.last_loss += 1
         self.history.commit(batch)
         self.spans += len(batch.spans)
         self.joiner.batch = Batch()
@@ -292,33 +294,21 @@ class RunReader:
                 image.events_read[number] = file.offset
                 batch.event_files[image.base, number] = (image.base, number, file.offset)
 
-    def _keep_to_limit(self, batch: Batch) -> None:
-        limit = self.info.max_spans
-        over = self.spans + len(batch.spans) - limit if limit else 0
-        if over <= 0:
-            return
-        del batch.spans[max(0, limit - self.spans) :]
-        if not self._limit_loss:
-            self.joiner.last_loss += 1
-            self._limit_loss = self.joiner.last_loss
-        self._over_limit += over
-        batch.losses[self._limit_loss] = (None, None, _OVER_LIMIT, self._over_limit)
-
     def restore_done(self, bases: list[int]) -> None:
         """Know the images that an agent before us had read to their end: it may not have removed all of their files."""
         self._closed |= set(bases)
 
     def restore_losses(self, rows: list[tuple[Any, ...]]) -> None:
         """Take up the rows (rowid, process, time, reason, count) of `losses` that an agent before us committed."""
-        for number, _, _, reason, calls in rows:
-            if reason == _OVER_LIMIT:
-                self._limit_loss, self._over_limit = number, calls
+        for number, _, time_ns, reason, calls in rows:
+            if reason == REASON:
+                self._limit.restore(number, time_ns, calls)
             else:
                 self.joiner.lost += calls or 0
 
     def lost(self) -> int:
         """Return how many calls were counted whose spans are not kept."""
-        return self.joiner.lost + self._over_limit
+        return self.joiner.lost + self._limit.over
 
     # Space
 
@@ -347,7 +337,7 @@ class RunReader:
         kept = sum(os.stat(file).st_size for file in files if os.path.exists(file))
         self.size_bytes = kept + self._spool.size()
         if self.info.max_disk:
-            self._spool.set_mark(FULL, self.size_bytes > self.info.max_disk)
+            self._spool.set_mark(FULL_NAME, self.size_bytes > self.info.max_disk)
 
     # What is left
 

@@ -52,6 +52,7 @@ CHUNK_BITS = 10
 CHUNK_SLOTS = 1 << CHUNK_BITS
 GROUP_LIMIT = 6  # 64 chunks of 1024 records: 4 MiB
 
+FULL_NAME = "full"  # an empty file that the agent makes: the run has reached its limit, no segment may be made
 SPANS_SUFFIX = ".spans"
 EVENTS_SUFFIX = ".events"
 

@@ -25,6 +25,7 @@ from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 from rheostat.spool.layout import (
     CHUNK_BITS,
     CHUNK_SLOTS,
+    FULL_NAME,
     HEADER,
     MAGIC,
     RECORD_SIZE,
@@ -34,7 +35,7 @@ from rheostat.spool.layout import (
     spans_name,
 )
 
-_close, _fchmod, _fstat, _getpid = os.close, os.fchmod, os.fstat, os.getpid
+_access, _close, _fchmod, _fstat, _getpid = os.access, os.close, os.fchmod, os.fstat, os.getpid
 _listdir, _open, _posix_fallocate, _unlink = os.listdir, os.open, os.posix_fallocate, os.unlink
 _write, _mmap = os.write, mmap.mmap
 
@@ -120,6 +121,8 @@ class Segments:
         Two threads may grow at once: both make a segment, the first to install it wins and the other unlinks its own.
         Raises OSError or ValueError (no space, no memory, no descriptor, no directory), having changed nothing.
         """
+        if _access(f"{self._directory}/{FULL_NAME}", os.F_OK):
+            raise OSError(28, "--max-disk is reached")
         group, first, chunks = group_of(chunk)
         made, path = self._create(first, chunks, now_ns)
         words = self._groups.setdefault(group, made)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rheostat_agent.history.query import Run, open_history
-from rheostat_agent.show.summary import headline, render
+from rheostat_agent.show.summary import headlines, render
 from rheostat_agent.show.text import Style
 from rheostat_agent.show.view import MAX_LINES, View
 from running import Rheostat, wait_until
@@ -20,7 +20,9 @@ def summary(rheostat: Rheostat, source: str, *options: str, **more: object) -> l
     """Return the lines of the summary of a run of *source*: what follows its own output on stderr."""
     rheostat.write("job.py", source)
     text = rheostat.run("job.py", options=options, **more).stderr
-    return text[re.search(r"^(\x1b\[2m)?rheostat ", text, re.MULTILINE).start() :].splitlines()
+    return text[
+        re.search(r"^(\x1b\[2m)?rheostat(\x1b\[0m)? ", text, re.MULTILINE).start() :
+    ].splitlines()
 
 
 def test_a_run_that_went_well(rheostat: Rheostat) -> None:
@@ -279,14 +281,22 @@ def view(unread: int = 0, columns: int = 160) -> View:
 
 def test_a_run_that_goes_on() -> None:
     """Its times are not known yet; what is known is told."""
-    assert headline(made_run(status="running"), view()) == (
+    assert headlines(made_run(status="running"), view()) == [
         "rheostat job · running · 10 spans · 1 process · run 0123456789ab"
-    )
+    ]
+
+
+def test_a_narrow_terminal_gets_more_lines() -> None:
+    """The parts stay whole."""
+    assert headlines(made_run(), view(columns=40)) == [
+        "rheostat job · ok · 10 spans · 1 process",
+        "  run 0123456789ab",
+    ]
 
 
 def test_a_run_of_which_the_end_is_not_known() -> None:
     """The machine went down, or the launcher was killed with everything else."""
-    assert " · interrupted · " in headline(made_run(status="interrupted"), view())
+    assert " · interrupted · " in headlines(made_run(status="interrupted"), view())[0]
 
 
 def test_a_run_that_is_partly_read(rheostat: Rheostat) -> None:

@@ -21,7 +21,7 @@ from rheostat_agent.history.query import Process, Run, read_errors, read_process
 from rheostat_agent.masking import SEPARATOR
 from rheostat_agent.show.errors import describe, error_lines
 from rheostat_agent.show.recursion import fold_recursion
-from rheostat_agent.show.summary import headline, load_tree, missing_lines, tree_lines
+from rheostat_agent.show.summary import headlines, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
 from rheostat_agent.show.tree import Node, prune
 from rheostat_agent.show.view import View
@@ -57,7 +57,7 @@ def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Ite
     if values["skipped"]:
         yield from _skipped(history)
         return
-    yield headline(run, view)
+    yield from headlines(run, view)
     if values["errors"]:
         yield from _errors(history, view)
         return

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rheostat_agent.rundirectory import RunInfo
 
 _SMALL = 0.005  # of the run's time: what took less is left out where there is too much to show
+_NAME = 10  # characters of a name that are always shown
 _HEAVY = 0.1  # of the run's time, spent in one function itself, that is printed bold
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
 
@@ -45,7 +46,7 @@ def render_run_summary(directory: str, info: RunInfo, run: Run, unread: int) -> 
     try:
         history = open_history(directory)
     except HistoryMissing as error:
-        return "\n".join([headline(run, view), *lines, f"  {error}"]) + "\n"
+        return "\n".join([*headlines(run, view), *lines, f"  {error}"]) + "\n"
     try:
         return "\n".join(render(history, run, view, lines)) + "\n"
     finally:
@@ -60,7 +61,7 @@ def render(history: sqlite3.Connection, run: Run, view: View, remarks: list[str]
         *missing_lines(history, run, view),
         next_line(run, view),
     ]
-    head = [headline(run, view)]
+    head = headlines(run, view)
     room = None if view.max_lines is None else view.max_lines - len(head) - len(tail) - 1
     wall = run.wall_ns or 0
     roots = load_tree(history, run)
@@ -80,23 +81,31 @@ def load_tree(history: sqlite3.Connection, run: Run) -> list[Node]:
     return build_tree(processes, read_functions(history), read_paths(history), critical, now_ns)
 
 
-def headline(run: Run, view: View) -> str:
-    """Return the line on the run as a whole."""
-    style = view.style
+def headlines(run: Run, view: View) -> list[str]:
+    """Return what is to be said of the run as a whole; one line where there is room."""
+    colour = {"ok": "green", "running": "yellow"}.get(run.status, "red")
     parts = [
-        style(plain(run.workflow), "bold"),
-        style(
-            ending(run),
-            "green" if run.status == "ok" else "yellow" if run.status == "running" else "red",
-        ),
-        duration(run.wall_ns) if run.wall_ns is not None else "",
-        f"CPU {duration(run.cpu_s * 1e9)}" if run.cpu_s is not None else "",
-        f"peak {size(run.max_rss_bytes)}" if run.max_rss_bytes is not None else "",
-        _spans(run, view),
-        count(run.processes, "process"),
-        f"run {run.id}",
+        (plain(run.workflow), "bold"),
+        (ending(run), colour),
+        (duration(run.wall_ns) if run.wall_ns is not None else "", ""),
+        (f"CPU {duration(run.cpu_s * 1e9)}" if run.cpu_s is not None else "", ""),
+        (f"peak {size(run.max_rss_bytes)}" if run.max_rss_bytes is not None else "", ""),
+        (_spans(run, view), ""),
+        (count(run.processes, "process"), ""),
+        (f"run {run.id}", ""),
     ]
-    return style("rheostat ", "dim") + " · ".join(part for part in parts if part)
+    lines, width = [view.style("rheostat", "dim")], len("rheostat")
+    separator = " "
+    for text, look in parts:
+        if not text:
+            continue
+        width += len(separator) + len(text)
+        if width > view.columns:
+            separator, width = "  ", 2 + len(text)
+            lines.append("")
+        lines[-1] += separator + view.style(text, *([look] if look else []))
+        separator = " · "
+    return lines
 
 
 def ending(run: Run) -> str:
@@ -123,7 +132,7 @@ def tree_lines(roots: list[Node], view: View, room: int | None, wall_ns: int) ->
     if not nodes:
         return
     titles = f"  {'total':>8} {'self':>8} {'calls':>9} {'p95':>8}   call path (* critical path)"
-    yield view.style(titles, "dim")
+    yield view.style(fit(titles, view.columns), "dim")
     above: dict[int, Node] = {}  # by depth, of the present node
     for depth, node in nodes:
         above[depth] = node
@@ -136,12 +145,12 @@ def _tree_line(depth: int, node: Node, parent: Node | None, view: View, wall_ns:
     columns = (
         f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {node.calls:>9,} {p95:>8} "
     )
-    room = max(30, view.columns - len(columns) - 2)
-    levels = room // 4
+    room = max(19, view.columns - len(columns) - 2)
+    levels = room // 5
     indent = "  " * min(depth, levels) + (f"+{depth - levels} " if depth > levels else "")
     notes = _notes(node, parent)
-    told = f"  ({', '.join(notes)})" if notes else ""
-    name = fit_end(plain(node.name), max(12, room - len(indent) - len(told)))
+    told = fit(f"  ({', '.join(notes)})", room - len(indent) - _NAME) if notes else ""
+    name = fit_end(plain(node.name), room - len(indent) - len(told))
     is_heavy = wall_ns > 0 and node.self_ns > wall_ns * _HEAVY
     mark = style("*", "yellow") if node.is_critical else " "
     looks = (*(["bold"] if is_heavy else []), *(["red"] if node.errors else []))
@@ -190,7 +199,7 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
         losses[reason] += number
     for reason, number in losses.most_common(3):
         calls = count(number, "call") if number else "calls, how many is not known"
-        yield style(f"  not recorded: {calls}: {plain(reason)}", "yellow")
+        yield style(fit(f"  not recorded: {calls}: {plain(reason)}", view.columns), "yellow")
     notes = history.execute("SELECT severity, text FROM notes WHERE severity != 'info'").fetchall()
     for severity, text in notes[:2]:
         yield style(fit(f"  {severity}: {plain(text)}", view.columns), "yellow")
@@ -199,9 +208,8 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
             f"  and {count(len(notes) - 2, 'other remark')}: {run.directory}/agent.log", "yellow"
         )
     if run.undelivered:
-        yield style(
-            f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try", "yellow"
-        )
+        told = f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try"
+        yield style(fit(told, view.columns), "yellow")
     hint = library_hint(history, run)
     if hint:
         yield style(fit(f"  {hint}", view.columns), "dim")

@@ -119,6 +119,7 @@ _ALL = [
             _JSON,
         ],
         _show,
+        words=("last",),
     ),
     Command(
         "runs",
@@ -169,6 +170,7 @@ _ALL = [
             Option("--output", "FILE", "where to (standard output)"),
         ],
         _export,
+        words=("last",),
     ),
     Command(
         "completion",

@@ -20,30 +20,55 @@ def _first_words() -> list[str]:
     return [name for name in COMMANDS if " " not in name]
 
 
+_BASH = """\
+_rheostat() {{
+  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}} at=2 valued=" "
+  local options= words= runs=${{RHEOSTAT_STATE_DIR:-${{XDG_STATE_HOME:-$HOME/.local/state}}/rheostat}}/runs
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W "{commands} --help --version" -- "$cur")); return
+  fi
+  if [[ $command == runs && ${{COMP_WORDS[2]}} == prune ]] && ((COMP_CWORD > 2)); then
+    command="runs prune" at=3
+  fi
+  case "$command $prev" in
+{choices}
+  esac
+  case "$command" in
+{options}
+    *) return;;
+  esac
+  while [[ $command == run ]] && ((at < COMP_CWORD)); do
+    case "${{COMP_WORDS[at]}}" in
+      =) at=$((at + 2));;
+      -*) [[ $valued == *" ${{COMP_WORDS[at]}} "* ]] && at=$((at + 1)); at=$((at + 1));;
+      *) return;;
+    esac
+  done
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$options --help" -- "$cur"))
+  elif [[ $words ]]; then
+    [[ $words == last && -d $runs ]] && words="last $(command ls "$runs")"
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  fi
+}}
+complete -o default -F _rheostat rheostat
+"""
+
+
 def _bash() -> str:
-    cases = []
-    for name in _first_words():
-        options = " ".join([*(option.name for option in COMMANDS[name].options), "--help"])
-        choices = [
-            f'      {option.name}) COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$cur")); return;;'
-            for option in COMMANDS[name].options
-            if option.choices
-        ]
-        inner = "".join(line + "\n" for line in choices)
-        case = f'      case "$prev" in\n{inner}      esac\n' if choices else ""
-        cases.append(
-            f'    {name})\n{case}      [[ $cur == -* ]] && COMPREPLY=($(compgen -W "{options}" -- "$cur"))\n      ;;'
-        )
-    return (
-        "_rheostat() {\n"
-        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "  COMPREPLY=()\n"
-        "  if ((COMP_CWORD == 1)); then\n"
-        f'    COMPREPLY=($(compgen -W "{" ".join(_first_words())} --help --version" -- "$cur")); return\n'
-        "  fi\n"
-        '  case "${COMP_WORDS[1]}" in\n' + "\n".join(cases) + "\n  esac\n"
-        "}\n"
-        "complete -o default -F _rheostat rheostat\n"
+    choices, options = [], []
+    for name, command in COMMANDS.items():
+        for option in command.options:
+            if option.choices:
+                reply = f'COMPREPLY=($(compgen -W "{" ".join(option.choices)}" -- "$cur")); return'
+                choices.append(f'    "{name} {option.name}") {reply};;')
+        names = " ".join(option.name for option in command.options)
+        valued = " ".join(option.name for option in command.options if option.metavar)
+        words = " ".join(command.words)
+        options.append(f'    "{name}") options="{names}" words="{words}" valued=" {valued} ";;')
+    return _BASH.format(
+        commands=" ".join(_first_words()), choices="\n".join(choices), options="\n".join(options)
     )
 
 
@@ -57,13 +82,18 @@ def _fish() -> str:
         "complete -c rheostat -n __fish_use_subcommand -l help",
     ]
     for name in _first_words():
-        text = COMMANDS[name].text.partition("\n")[0].replace("'", "\\'")
-        lines.append(f"complete -c rheostat -n __fish_use_subcommand -f -a {name} -d '{text}'")
-        for option in COMMANDS[name].options:
-            help_text = option.text.replace("'", "\\'")
+        text = _quoted(COMMANDS[name].text.partition("\n")[0])
+        lines.append(f"complete -c rheostat -n __fish_use_subcommand -f -a {name} -d {text}")
+    for name, command in COMMANDS.items():
+        seen = f"complete -c rheostat -n '__fish_seen_subcommand_from {name.split()[-1]}'"
+        if command.words:
+            lines.append(f"{seen} -f -a '{' '.join(command.words)}'")
+        for option in command.options:
             needs = " -r" if option.metavar else ""
             choices = f" -f -a '{' '.join(option.choices)}'" if option.choices else ""
-            lines.append(
-                f"complete -c rheostat -n '__fish_seen_subcommand_from {name}' -l {option.name[2:]}{needs}{choices} -d '{help_text}'"
-            )
+            lines.append(f"{seen} -l {option.name[2:]}{needs}{choices} -d {_quoted(option.text)}")
     return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

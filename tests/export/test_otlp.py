@@ -410,3 +410,20 @@ def test_many_spans_are_sent_in_batches(rheostat: Rheostat, backend: Backend) ->
 
     assert len(spans) == len({span.id for span in spans}) == 3001
     assert len(backend.requests()) >= 6
+
+
+def test_no_planted_secret_is_sent(rheostat: Rheostat, backend: Backend) -> None:
+    """Of what command lines had to hide, no byte is in any request."""
+    secret = "s3cr3t-Planted"
+    rheostat.write("child.py", "def work():\n    return 1\nwork()\n")
+    rheostat.write(
+        "job.py",
+        "import subprocess, sys\ndef start():\n"
+        f"    subprocess.run([sys.executable, 'child.py', '--token={secret}'])\nstart()\n",
+    )
+    words = ["--password", secret, f"API_KEY={secret}", f"postgres://u:{secret}@h/db"]
+    rheostat.run("job.py", *words, env={"OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint})
+    rheostat.await_complete()
+
+    assert len(backend.spans()) == 4
+    assert not any(secret.encode() in request["body"] for request in backend.requests())

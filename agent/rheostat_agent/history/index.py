@@ -69,7 +69,7 @@ class Index:
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     os.chmod(path, 0o600)
+    connection.execute("PRAGMA synchronous = OFF")  # first: the next would wait for the disk
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")
     prepare_index(connection)
     return connection

@@ -164,8 +164,8 @@ class HistoryWriter:
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     os.chmod(path, 0o600)
+    connection.execute("PRAGMA synchronous = OFF")  # first: the next would wait for the disk
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
     prepare_history(connection)
     return connection

@@ -145,7 +145,7 @@ def test_spans_hang_where_they_were_called(job: Observed) -> None:
         "job.in_fork",
     ]
     assert chain(job.named("child.work"))[-2:] == [python, "child.work"]
-    assert chain(job.named("job.numbers"))[-2:] == ["job.add_up", "job.numbers"]
+    assert chain(job.named("job.numbers")) == [python, "job.main", "job.add_up", "job.numbers"]
 
 
 def test_all_spans_are_internal_and_of_our_scope(job: Observed) -> None:

@@ -135,7 +135,7 @@ def test_it_is_never_long(rheostat: Rheostat) -> None:
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "VIRTUAL_ENV": "/nowhere"},
     )
 
-    assert 15 < len(lines) <= MAX_LINES
+    assert len(lines) <= MAX_LINES
     assert any("not delivered:" in line for line in lines)
     assert any("other kinds of error: rheostat show" in line for line in lines)
     assert lines[-1].startswith("  more: rheostat show ")
@@ -146,6 +146,7 @@ def test_full_is_the_whole_tree(rheostat: Rheostat) -> None:
     lines = summary(rheostat, noisy(), "--summary", "full")
 
     assert sum("job.step" in line for line in lines) == 50
+    assert len(lines) > 50 > MAX_LINES
 
 
 @pytest.mark.parametrize("options", [("--quiet",), ("--summary", "none")])

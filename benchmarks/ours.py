@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import peers
 from benchmarks.timing import Command
@@ -47,10 +48,15 @@ class Rheostat:
                 raise TimeoutError(f"agents {self.agents()} still work after {limit_s} s")
             time.sleep(0.02)
 
+    def newest_run(self) -> dict[str, Any]:
+        """Return what `rheostat runs --json` tells of the newest run."""
+        command = Command((self.executable, "runs", "--json"), self.environment(), self.folder)
+        newest: dict[str, Any] = json.loads(command.run())[0]
+        return newest
+
     def spans(self) -> list[tuple[str, str]]:
         """Return (id, function's name) of each span in the history of the newest run."""
-        runs = Command((self.executable, "runs", "--json"), self.environment(), self.folder).run()
-        history = Path(json.loads(runs)[0]["directory"]) / "history.sqlite"
+        history = Path(self.newest_run()["directory"]) / "history.sqlite"
         with closing(sqlite3.connect(f"file:{history}?mode=ro", uri=True)) as connection:
             return connection.execute(_SPANS).fetchall()
 

@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     from rheostat.recorder import Place
 
 
+class Nothing:
+    """Entered where a failure of ours left nothing to enter."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        return None
+
+
+NOTHING = Nothing()
+
+
 class CallSite:
     """The constant of an `async def`: entered through an activation of its own for each call.
 
@@ -44,8 +59,13 @@ class CallSite:
     def __init__(self, kind: int, number: int) -> None:
         self.head = head(kind, number)
 
-    def __call__(self) -> Activation:
-        return Activation(self.head)
+    def __call__(self) -> Activation | Nothing:
+        try:
+            return Activation(self.head)
+        except BaseException as error:
+            if not settle(error):
+                raise
+        return NOTHING
 
     def __reduce__(self) -> Any:
         from contextlib import nullcontext
@@ -121,8 +141,13 @@ class GeneratorSite:
     def __init__(self, kind: int, number: int) -> None:
         self.head = head(kind, number)
 
-    def __call__(self) -> GeneratorActivation:
-        return GeneratorActivation(self.head)
+    def __call__(self) -> GeneratorActivation | Nothing:
+        try:
+            return GeneratorActivation(self.head)
+        except BaseException as error:
+            if not settle(error):
+                raise
+        return NOTHING
 
     def __reduce__(self) -> Any:
         from contextlib import nullcontext

@@ -114,7 +114,9 @@ def _chosen_in_zip(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
     if source is None:
         _left_alone(path, fullname, "no source")
         return None
-    return _modules.observe(TextSource(source.encode("utf-8")), path, _name(fullname), _body(fullname))
+    return _modules.observe(
+        TextSource(source.encode("utf-8")), path, _name(fullname), _body(fullname)
+    )
 
 
 def _left_alone(path: str, fullname: str, reason: str) -> None:

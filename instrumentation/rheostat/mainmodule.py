@@ -165,7 +165,9 @@ def _follow_spawned(modules: Modules) -> None:
 def _spawned_code(modules: Modules, path: Any) -> CodeType | None:
     try:
         name = os.path.basename(path)
-        observed = modules.observe(FileSource(path), path, name.rpartition(".")[0] or name, MODULE_SITE)
+        observed = modules.observe(
+            FileSource(path), path, name.rpartition(".")[0] or name, MODULE_SITE
+        )
         return observed[0] if observed else None  # runpy has compiled it without us already
     except Exception as error:
         report(error)

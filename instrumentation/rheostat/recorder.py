@@ -55,7 +55,7 @@ get_current = _current.get
 set_current = _current.set
 
 next_slot = count(1).__next__
-views: dict[int, Any] = {}
+get_words: Any = {}.get  # chunk → its words
 tally = memoryview(bytearray(64)).cast("Q")  # its word DROPPED counts the calls that go unrecorded
 type_ids: dict[int, int] = {}  # of exceptions, by the identity of the type
 # Slow paths; image.py puts in its own when it opens an image.
@@ -79,8 +79,8 @@ def open_image(
     called when a span's thread is not its parent's; *describe*(error, traceback, place) → the record's error word;
     *report*(exception) keeps a failure of ours.
     """
-    global next_slot, views, type_ids, tally, _find_words, _introduce, _describe, _report
-    views, type_ids, next_slot = segment_views, known_types, count(1).__next__
+    global next_slot, get_words, type_ids, tally, _find_words, _introduce, _describe, _report
+    get_words, type_ids, next_slot = segment_views.get, known_types, count(1).__next__
     tally = memoryview(bytearray(64)).cast("Q")
     _find_words, _introduce, _describe, _report = find_words, introduce, describe, report
     set_current(ROOT)
@@ -157,7 +157,7 @@ def begin(owner: Any) -> None:
     thread = get_ident()
     if thread != parent[5]:
         _introduce(thread)
-    words = views.get(slot >> CHUNK_BITS)
+    words = get_words(slot >> CHUNK_BITS)
     if words is None:
         words = _find_words(slot)
         if words is None:
@@ -231,10 +231,7 @@ class Site:
             thread = get_ident()
             if thread != parent[5]:
                 _introduce(thread)
-            try:
-                words = views[slot >> 10]
-            except KeyError:
-                words = None
+            words = get_words(slot >> 10)
             if words is None:
                 words = _find_words(slot)
                 if words is None:

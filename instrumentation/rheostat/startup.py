@@ -11,7 +11,7 @@ from rheostat import hook, mainmodule
 from rheostat.cache import Cache
 from rheostat.image import Program, current, open_image
 from rheostat.modules import Modules
-from rheostat.recorder import cut
+from rheostat.recorder import cut, settle
 from rheostat.selection import Selection
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
@@ -39,12 +39,21 @@ def _follow_exec() -> None:
         setattr(os, name, _telling(getattr(os, name)))
 
 
-def _telling(original: Any) -> Any:
-    def execute(path: Any, *arguments: Any, **options: Any) -> Any:
+def _tell(path: Any) -> None:
+    """Tell that this image is about to be replaced by the program at *path*."""
+    try:
         image = current()
         if image is not None:
             image.about_to_exec(path)
+    except BaseException as error:
+        if not settle(error):
+            raise
+
+
+def _telling(original: Any) -> Any:
+    def execute(path: Any, *arguments: Any, **options: Any) -> Any:
         try:
+            _tell(path)
             return original(path, *arguments, **options)
         except BaseException as error:
             cut(error)

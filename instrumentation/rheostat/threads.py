@@ -17,6 +17,7 @@ import _thread
 from _contextvars import Context
 from _functools import partial  # type: ignore[import-not-found]
 
+from rheostat.activations import NOTHING, Nothing
 from rheostat.recorder import ROOT, cut, get_current, set_current, settle
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
@@ -59,8 +60,8 @@ def _in_own_context(function: Any) -> Any:
 
 
 def _start_new_thread(function: Any, *arguments: Any, **options: Any) -> Any:
-    started = _in_own_context(function)
     try:
+        started = _in_own_context(function)
         return _originals["start_new_thread"](started, *arguments, **options)
     except BaseException as error:
         cut(error)
@@ -68,8 +69,8 @@ def _start_new_thread(function: Any, *arguments: Any, **options: Any) -> Any:
 
 
 def _start_joinable_thread(function: Any, *arguments: Any, **options: Any) -> Any:
-    started = _in_own_context(function)
     try:
+        started = _in_own_context(function)
         return _originals["start_joinable_thread"](started, *arguments, **options)
     except BaseException as error:
         cut(error)
@@ -105,8 +106,13 @@ class Task:
 
     __slots__ = ()
 
-    def __call__(self, item: Any) -> TaskContext:
-        return TaskContext(getattr(item, "_rheostat_place", ROOT))
+    def __call__(self, item: Any) -> TaskContext | Nothing:
+        try:
+            return TaskContext(getattr(item, "_rheostat_place", ROOT))
+        except BaseException as error:
+            if not settle(error):
+                raise
+        return NOTHING
 
 
 class TaskContext:

@@ -83,8 +83,10 @@ def _map(descriptor: int, size: int) -> mmap.mmap:
         except OSError:  # the descriptor of the listing itself, or one another thread just closed
             continue
         if (other.st_ino, other.st_dev) == (mine.st_ino, mine.st_dev):
-            _KEPT.append(mapping)  # first: from here on it may not be closed
-            _close(number)
+            try:
+                _KEPT.append(mapping)  # first: from here on it may not be closed
+            finally:
+                _close(number)
     return mapping
 
 

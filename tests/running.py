@@ -66,7 +66,7 @@ class History:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        with closing(query.open_history(directory)) as connection:
+        with closing(query.open_history(str(directory))) as connection:
             self.spans = [span for _, span in query.read_spans(connection)]
             self.open = query.read_open_spans(connection)
             self.functions = query.read_functions(connection)

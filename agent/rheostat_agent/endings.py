@@ -13,6 +13,17 @@ def signal_name(number: int) -> str:
         return f"SIG{number}"
 
 
+def status_of(is_over: bool, exit_code: int | None, signal_number: int | None) -> str:
+    """Return how a run stands: running, ok, failed, killed or interrupted."""
+    if not is_over:
+        return "running"
+    if signal_number is not None:
+        return "killed"
+    if exit_code is None:
+        return "interrupted"
+    return "failed" if exit_code else "ok"
+
+
 def cause_of(exit_code: int | None, signal_number: int | None) -> str:
     """Return how a process ended, as the end of a sentence that begins with 'it'; None: not known."""
     if signal_number is not None:

@@ -21,6 +21,7 @@ MAX_ARGUMENTS = 1000
 MAX_STACK = 64
 MAX_FUNCTIONS = 100_000  # of a module
 MAX_SITE = (1 << 32) - 1
+MAX_PID = (1 << 22) - 1  # the kernel's PID_MAX_LIMIT
 
 
 class Malformed(ValueError):
@@ -167,7 +168,7 @@ class _Fields:
 def _process(fields: _Fields) -> Event:
     if fields.number() != 1:
         raise Malformed("an unknown format of the process event")
-    base, pid, ppid = fields.number(1), fields.number(1), fields.number()
+    base, pid, ppid = fields.number(1), fields.number(1, MAX_PID), fields.number(0, MAX_PID)
     generation = fields.number()
     wall_ns, mono_ns = fields.number(-(1 << 62), (1 << 62) - 1), fields.time()
     python, executable, cwd = fields.text(100), fields.text(), fields.text()

@@ -142,7 +142,10 @@ class Joiner:
         """Find the process that *image* continues, or make a new one."""
         life = self._lives.find(event.pid, event.mono_ns, event.generation)
         if life is None:
-            watch = watch_new(event.pid, event.mono_ns, event.executable, self._lives.run_directory)
+            lives = self._lives
+            watch = watch_new(
+                event.pid, event.mono_ns, event.executable, lives.run_directory, lives.since_ns
+            )
             life = Life(self._new_process(event), watch)
             life.is_dead = watch is None
             self._lives.add(life)

@@ -154,20 +154,24 @@ def is_launcher_alive(pid: int, started_mono_ns: int) -> bool:
     return started_ns(stat.start_ticks) <= started_mono_ns + _SLACK_NS
 
 
-def watch_new(pid: int, born_ns: int, executable: str, run_directory: str) -> Watch | None:
+def watch_new(
+    pid: int, born_ns: int, executable: str, run_directory: str, since_ns: int
+) -> Watch | None:
     """Watch the process that called itself *pid* at the monotonic time *born_ns*; None if it is gone.
 
-    It may have seen itself in a pid namespace of its own, and *pid* be another's here: ours has the run in its
-    environment, or at least its executable (a program may overwrite its environment to show a title).
+    It may have seen itself in a pid namespace of its own, and *pid* be another's here: ours began since the run did, at
+    *since_ns*, and has the run in its environment, or at least its executable (a program may overwrite its environment
+    to show a title).
     """
     watch = _watch(pid)
     if watch is not None:
-        is_older = started_ns(watch.start_ticks) <= born_ns + _SLACK_NS
-        if is_older and watch.is_alive() and _is_of_run(pid, run_directory):
+        began_ns = started_ns(watch.start_ticks)
+        is_possible = since_ns - _SLACK_NS <= began_ns <= born_ns + _SLACK_NS
+        if is_possible and watch.is_alive() and _is_of_run(pid, run_directory):
             return watch
         watch.close()
         nested = _find_nested(pid, run_directory)
-        if nested is None and is_older and _executes(pid, executable):
+        if nested is None and is_possible and _executes(pid, executable):
             nested = pid
     else:
         nested = _find_nested(pid, run_directory)
@@ -200,7 +204,7 @@ def _carries_run(pid: int, run_directory: str) -> bool | None:
 def _executes(pid: int, executable: str) -> bool:
     try:
         return os.path.samefile(f"/proc/{pid}/exe", executable)
-    except OSError:
+    except (OSError, ValueError):  # no such file, or not even a path: the process itself said it
         return False
 
 
@@ -241,8 +245,10 @@ class Life(Value):
 class Lives:
     """The processes of a run that are alive, or ended so lately that images of theirs may still turn up."""
 
-    def __init__(self, run_directory: str) -> None:
+    def __init__(self, run_directory: str, since_ns: int) -> None:
+        """The run began at the monotonic time *since_ns*."""
         self.run_directory = run_directory
+        self.since_ns = since_ns
         self.by_pid: dict[int, Life] = {}  # the latest of each pid
         self._watched: dict[int, Life] = {}  # by number of the process
         self._dead: dict[int, Life] = {}  # not settled yet; by number of the process

@@ -47,7 +47,7 @@ class RunReader:
         self.ending: Ending | None = None
         self.spans = 0  # in the history
         self.size_bytes = 0  # of the run on disk, as of the last look
-        self.lives = Lives(directory)
+        self.lives = Lives(directory, info.started_mono_ns)
         self.calls = Calls()
         offset_ns = info.started_ns - info.started_mono_ns
         self.joiner = Joiner(self.lives, self.calls, history, offset_ns)

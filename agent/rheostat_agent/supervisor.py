@@ -16,10 +16,17 @@ import time
 
 from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, let_go, lock
 from rheostat_agent.backend import wants_delivery
+from rheostat_agent.endings import status_of
 from rheostat_agent.history.index import Index
 from rheostat_agent.history.query import HISTORY_NAME, Run
 from rheostat_agent.history.schema import NewerSchema
-from rheostat_agent.history.writer import HistoryBusy, HistoryWriter
+from rheostat_agent.history.writer import (
+    HistoryBusy,
+    HistoryCorrupt,
+    HistoryWriter,
+    move_aside,
+    moved_aside,
+)
 from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished
 from rheostat_agent.takeup import take_up
 
@@ -33,6 +40,7 @@ _BUSY_WAIT_S = 0.5
 _BUSY_PATIENCE_S = 60.0  # after the program's end; a later command goes on
 _INDEX_EVERY_S = 2.0
 _STRAGGLERS_EVERY_S = 0.5
+_MOST_ANEW = 3  # histories that are moved aside: a broken disk is not to be filled
 _DELIVERY_GRACE_S = 30.0  # for a backend that does not answer, after all else is done
 
 
@@ -46,7 +54,7 @@ class Supervisor:
         self._log = log
         self.info = RunInfo.read(f"{directory}/{RUN}")
         self._history = _open_history(f"{directory}/{HISTORY_NAME}", log)
-        self._index = Index(self._state)
+        self._index: Index | None = None
         self._reader = take_up(directory, self.info, self._history)
         self._delivery: Delivery | None = None
         self._kept_cursor = self._history.read_meta("exported") or 0
@@ -55,9 +63,10 @@ class Supervisor:
         self._indexed = 0.0
         self._looked_for_stragglers = 0.0
         self._busy_since = 0.0
-        if self._history.moved_aside:
-            text = f"the history could not be read; it was moved to {self._history.moved_aside}"
-            self._reader.joiner.note(None, "warning", text)
+        if self._history.is_new():
+            for name in moved_aside(self._history.path):
+                text = f"the history was damaged, and moved to {name}: what the spool no longer had is there alone"
+                self._reader.joiner.note(None, "warning", text)
 
     def run(self) -> None:
         """Read the run to its end, deliver it, and leave the index true."""
@@ -168,18 +177,18 @@ class Supervisor:
     def _finish(self) -> None:
         """All is read: say so; then give the backend its time, and say in the index what there is."""
         self._commit()
-        self._put_index(complete=True, now=True)
-        self._index.put_paths(self._row(complete=True), self._reader.calls.named_totals())
+        self._put_index(complete=True, now=True, paths=True)
         self._reader.joiner.batch.meta["complete"] = 1  # last: commands wait for it, and show both
         self._commit()
         self._deliver_rest()
         self._commit()
-        self._put_index(complete=True, now=True)
+        self._put_index(complete=True, now=True, paths=True)
         self._channel.answer(self._summary())
         is_delivered = self._undelivered() == 0
         self._reader.close()
         self._history.close()
-        self._index.close()
+        if self._index is not None:
+            self._index.close()
         if is_delivered:
             mark_finished(self._state, self.info.id)
 
@@ -225,14 +234,17 @@ class Supervisor:
 
     # The index
 
-    def _put_index(self, complete: bool, now: bool = False) -> None:
-        """Write the run's row, *now* or when it is time again."""
+    def _put_index(self, complete: bool, now: bool = False, paths: bool = False) -> None:
+        """Write the run's row, and the totals of its *paths*, *now* or when it is time again."""
         passed_s = time.monotonic() - self._indexed
         if not now and passed_s < _INDEX_EVERY_S:
             return
         self._indexed += passed_s
         try:
+            self._index = self._index or Index(self._state)
             self._index.put(self._row(complete))
+            if paths:
+                self._index.put_paths(self._row(complete), self._reader.calls.named_totals())
         except Exception as error:  # noqa: BLE001  # listing is less than reading: it is tried again
             self._log.write(f"the index could not be written: {error}")
 
@@ -246,7 +258,7 @@ class Supervisor:
         return Run(
             id=info.id,
             workflow=info.workflow,
-            status=_status(is_over, exit_code, number),
+            status=status_of(is_over, exit_code, number),
             exit_code=exit_code,
             signal=number,
             started_ns=program.start_ns,
@@ -266,16 +278,6 @@ class Supervisor:
         )
 
 
-def _status(is_over: bool, exit_code: int | None, number: int | None) -> str:
-    if not is_over:
-        return "running"
-    if number is not None:
-        return "killed"
-    if exit_code is None:
-        return "interrupted"
-    return "failed" if exit_code else "ok"
-
-
 def _open_history(path: str, log: Log) -> HistoryWriter:
     """Return the history, having waited for it as long as for any write. Raises HistoryBusy and what it raises else."""
     deadline = time.monotonic() + _BUSY_PATIENCE_S
@@ -293,6 +295,14 @@ def _numbers(text: str | None) -> set[int]:
     return {int(word) for word in (text or "").split()}
 
 
+def _begin_anew(directory: str) -> None:
+    """Move a damaged history aside, and execute the agent again; return if that has been done too often."""
+    path = f"{directory}/{HISTORY_NAME}"
+    if len(moved_aside(path)) < _MOST_ANEW:
+        move_aside(path)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main(arguments: list[str]) -> int:
     """Run the agent on the run directory arguments[0]."""
     os.umask(0o077)
@@ -305,6 +315,10 @@ def main(arguments: list[str]) -> int:
     log = Log(directory)
     try:
         Supervisor(directory, channel, log).run()
+    except HistoryCorrupt as error:
+        log.write(str(error))
+        _begin_anew(directory)
+        return 1
     except (NewerSchema, HistoryBusy) as error:
         log.write(str(error))
         return 1

@@ -18,8 +18,8 @@ for _ in range(10): load()
 
 def read_to_end(directory: Path, rounds: int = 1000) -> History:
     """Read the run in *directory* in at most *rounds* rounds; return its history."""
-    writer = HistoryWriter(directory / "history.sqlite")
-    reader = take_up(directory, RunInfo.read(str(directory / RUN)), writer)
+    writer = HistoryWriter(f"{directory}/history.sqlite")
+    reader = take_up(str(directory), RunInfo.read(f"{directory}/{RUN}"), writer)
     for _ in range(rounds):
         if not reader.round() and reader.is_over():
             break

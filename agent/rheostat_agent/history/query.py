@@ -11,9 +11,12 @@ import sqlite3
 
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.schema import (
+    HISTORY_ID,
     HISTORY_VERSION,
+    INDEX_ID,
     INDEX_VERSION,
     check_version,
+    is_corrupt,
     version_of,
 )
 from rheostat_agent.values import Value
@@ -186,12 +189,12 @@ def open_history(run_directory: str) -> sqlite3.Connection:
     path, name = f"{run_directory}/{HISTORY_NAME}", os.path.basename(run_directory)
     try:
         connection = connect_read_only(path)
+        check_version(connection, HISTORY_ID, HISTORY_VERSION, f"the history of run {name}")
         if version_of(connection) == 0:
             raise HistoryMissing(f"the history of run {name} is being made: {path}")
     except sqlite3.DatabaseError as error:
         text = "is not there" if not os.path.exists(path) else f"cannot be read: {error}"
         raise HistoryMissing(f"the history of run {name} {text}: {path}") from None
-    check_version(connection, HISTORY_VERSION, f"the history of run {name}")
     return connection
 
 
@@ -199,18 +202,35 @@ def open_index(state: str) -> sqlite3.Connection | None:
     """Return a read-only connection to the index of runs, None if no run was ever made."""
     try:
         connection = connect_read_only(f"{state}/{INDEX_NAME}")
+        check_version(connection, INDEX_ID, INDEX_VERSION, "the index of runs")
         if version_of(connection) == 0:
             return None
     except sqlite3.OperationalError:
         if os.path.exists(f"{state}/{INDEX_NAME}"):
             raise
         return None
-    check_version(connection, INDEX_VERSION, "the index of runs")
     return connection
 
 
 def list_runs(state: str, workflow: str | None = None, limit: int | None = None) -> list[Run]:
-    """Return the runs in the index, newest first."""
+    """Return the runs in the index, newest first. An index that is damaged or gone is made anew from the histories.
+
+    Raises NewerSchema or sqlite3.OperationalError.
+    """
+    is_gone = not os.path.exists(f"{state}/{INDEX_NAME}") and bool(_listed(f"{state}/runs"))
+    try:
+        if not is_gone:
+            return _list_runs(state, workflow, limit)
+    except sqlite3.DatabaseError as error:
+        if not is_corrupt(error):
+            raise
+    from rheostat_agent.history.index import open_index_to_write
+
+    open_index_to_write(state, is_suspect=True).close()
+    return _list_runs(state, workflow, limit)
+
+
+def _list_runs(state: str, workflow: str | None, limit: int | None) -> list[Run]:
     index = open_index(state)
     if index is None:
         return []
@@ -302,8 +322,16 @@ def read_open_spans(history: sqlite3.Connection) -> list[Span]:
 
 def read_errors(history: sqlite3.Connection, after: int = 0) -> dict[int, Error]:
     """Return the errors of the run by id, those behind *after*."""
-    query = f"SELECT {_names(Error)} FROM errors WHERE id > ? ORDER BY id"
-    return {row[0]: _error(row) for row in history.execute(query, (after,))}
+    return {error.id: error for error in select_errors(history, "id > ?", (after,))}
+
+
+def select_errors(
+    history: sqlite3.Connection, condition: str, values: tuple[Any, ...] = (), order: str = ""
+) -> Iterator[Error]:
+    """Yield the errors for which *condition* holds with *values*, by id; *order* may say DESC or LIMIT."""
+    query = f"SELECT {_names(Error)} FROM errors WHERE {condition} ORDER BY id {order}"
+    for row in history.execute(query, values):
+        yield _error(row)
 
 
 def _error(row: tuple[Any, ...]) -> Error:

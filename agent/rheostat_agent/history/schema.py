@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 HISTORY_VERSION = 1
 INDEX_VERSION = 1
+# What SQLite keeps for us in the head of the file: a database without it is somebody else's, whatever its version says.
+HISTORY_ID = int.from_bytes(b"Rhis")
+INDEX_ID = int.from_bytes(b"Ridx")
 
 HISTORY_TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -217,8 +220,13 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def check_version(connection: sqlite3.Connection, newest: int, what: str) -> None:
-    """Raise NewerSchema if the file is beyond *newest*."""
+def check_version(connection: sqlite3.Connection, identity: int, newest: int, what: str) -> None:
+    """Raise NewerSchema if the file is beyond *newest*, sqlite3.DatabaseError if it is not ours."""
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    if found != identity and (
+        found or connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    ):
+        raise sqlite3.DatabaseError(f"{what} is the database of another program")
     version = version_of(connection)
     if version > newest:
         raise NewerSchema(
@@ -228,19 +236,24 @@ def check_version(connection: sqlite3.Connection, newest: int, what: str) -> Non
 
 def prepare(
     connection: sqlite3.Connection,
+    identity: int,
     tables: str,
     newest: int,
     migrations: dict[int, Callable[[sqlite3.Connection], None]],
     what: str,
 ) -> None:
-    """Create the tables, or migrate those of an older version, in one transaction. Raises NewerSchema."""
-    check_version(connection, newest, what)
+    """Create the tables, or migrate those of an older version, in one transaction.
+
+    Raises NewerSchema, and sqlite3.DatabaseError if the file is not ours.
+    """
+    check_version(connection, identity, newest, what)
     if version_of(connection) == newest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection)  # another process may have done it meanwhile
         if version == 0:
+            connection.execute(f"PRAGMA application_id = {identity}")
             for statement in tables.split(";\n"):
                 connection.execute(statement)
         else:
@@ -254,10 +267,18 @@ def prepare(
 
 
 def prepare_history(connection: sqlite3.Connection) -> None:
-    """Bring the history behind *connection* to the present version. Raises NewerSchema."""
-    prepare(connection, HISTORY_TABLES, HISTORY_VERSION, HISTORY_MIGRATIONS, "this run's history")
+    """Bring the history behind *connection* to the present version. Raises as `prepare` does."""
+    what = "this run's history"
+    prepare(connection, HISTORY_ID, HISTORY_TABLES, HISTORY_VERSION, HISTORY_MIGRATIONS, what)
 
 
 def prepare_index(connection: sqlite3.Connection) -> None:
-    """Bring the index behind *connection* to the present version. Raises NewerSchema."""
-    prepare(connection, INDEX_TABLES, INDEX_VERSION, INDEX_MIGRATIONS, "the index of runs")
+    """Bring the index behind *connection* to the present version. Raises as `prepare` does."""
+    what = "the index of runs"
+    prepare(connection, INDEX_ID, INDEX_TABLES, INDEX_VERSION, INDEX_MIGRATIONS, what)
+
+
+def is_corrupt(error: sqlite3.DatabaseError) -> bool:
+    """Say whether *error* means that the file is damaged, or not a database of ours; not that it is locked or full."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (11, 26) or type(error) is sqlite3.DatabaseError  # SQLITE_CORRUPT, SQLITE_NOTADB

@@ -1,6 +1,8 @@
 """Writing a run's history: one transaction a batch, by the run's agent alone; and reading back where an agent stopped.
 
-A history that cannot be read is moved aside, not overwritten: what is still in the spool is read anew.
+A history that is damaged is moved aside, not overwritten: what is still in the spool is read anew. The agent does so in a
+new image of its process (supervisor.py), for SQLite removes the write-ahead log by its name when it closes a connection,
+be it by then that of the new history.
 """
 
 from __future__ import annotations
@@ -10,7 +12,13 @@ import sqlite3
 import time
 from array import array
 
-from rheostat_agent.history.schema import prepare_history
+from rheostat_agent.history.schema import (
+    HISTORY_ID,
+    HISTORY_VERSION,
+    check_version,
+    is_corrupt,
+    prepare_history,
+)
 from rheostat_agent.values import Value
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -41,6 +49,10 @@ class HistoryBusy(Exception):
     """Nothing was written; the same batch may be written later. The text says why."""
 
 
+class HistoryCorrupt(Exception):
+    """The history is damaged: it must be moved aside, and the run be read anew. The text says what SQLite says."""
+
+
 class Resumption(Value):
     """What an agent before us had committed."""
 
@@ -62,16 +74,12 @@ class HistoryWriter:
     """The history of one run, open for writing."""
 
     def __init__(self, path: str) -> None:
-        """Open or make the history at *path*. Raises OSError, NewerSchema, or HistoryBusy."""
+        """Open or make the history at *path*. Raises OSError, NewerSchema, HistoryBusy or HistoryCorrupt."""
         self.path = path
-        self.moved_aside: str | None = None
         try:
             self._connection = _open(path)
-        except sqlite3.OperationalError as error:
-            raise HistoryBusy(f"{path}: {error}") from None
-        except sqlite3.DatabaseError:
-            self.moved_aside = _move_aside(path)
-            self._connection = _open(path)
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
 
     def commit(self, batch: Batch) -> None:
         """Write *batch*, whole or not at all. Raises HistoryBusy if it cannot be written now."""
@@ -85,8 +93,23 @@ class HistoryWriter:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:  # locked, full, read-only: it may pass
-            raise HistoryBusy(f"{self.path}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: sqlite3.DatabaseError) -> Exception:
+        """Return what to raise for *error*."""
+        if is_corrupt(error):
+            return HistoryCorrupt(f"{self.path}: {error}")
+        if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only: it may pass
+            return HistoryBusy(f"{self.path}: {error}")
+        return error
+
+    def _query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]:
+        """Return the rows of a query. Raises HistoryBusy or HistoryCorrupt."""
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
 
     def _write(self, batch: Batch) -> None:
         run = self._connection.executemany
@@ -114,11 +137,11 @@ class HistoryWriter:
 
     def is_new(self) -> bool:
         """Say whether nothing has been committed yet."""
-        return self._connection.execute("SELECT 1 FROM processes LIMIT 1").fetchone() is None
+        return not self._query("SELECT 1 FROM processes LIMIT 1")
 
     def read_back(self) -> Resumption:
-        """Return where the agent before us stopped."""
-        query = self._connection.execute
+        """Return where the agent before us stopped. Raises HistoryBusy or HistoryCorrupt."""
+        query = self._query
         segments: dict[int, list[tuple[int, int, list[int], int]]] = {}
         for base, number, frontier, pending, dropped in query("SELECT * FROM segments"):
             slots = array("Q", pending).tolist()
@@ -127,34 +150,42 @@ class HistoryWriter:
         for base, number, offset in query("SELECT * FROM event_files"):
             event_files.setdefault(base, []).append((number, offset))
         return Resumption(
-            functions=query("SELECT * FROM functions ORDER BY id").fetchall(),
-            paths=query("SELECT * FROM paths ORDER BY id").fetchall(),
-            processes=query("SELECT * FROM processes ORDER BY id").fetchall(),
-            images=query("SELECT * FROM images WHERE done = 0").fetchall(),
+            functions=query("SELECT * FROM functions ORDER BY id"),
+            paths=query("SELECT * FROM paths ORDER BY id"),
+            processes=query("SELECT * FROM processes ORDER BY id"),
+            images=query("SELECT * FROM images WHERE done = 0"),
             done=[base for (base,) in query("SELECT base FROM images WHERE done = 1")],
             segments=segments,
             event_files=event_files,
             open=[span for (span,) in query("SELECT id FROM open_spans")],
-            losses=query("SELECT rowid, * FROM losses").fetchall(),
-            errors=query("SELECT coalesce(max(id), 0) FROM errors").fetchone()[0],
-            spans=query("SELECT coalesce(max(rowid), 0) FROM spans").fetchone()[0],
-            skipped=query("SELECT what, name FROM skipped").fetchall(),
+            losses=query("SELECT rowid, * FROM losses"),
+            errors=query("SELECT coalesce(max(id), 0) FROM errors")[0][0],
+            spans=query("SELECT coalesce(max(rowid), 0) FROM spans")[0][0],
+            skipped=query("SELECT what, name FROM skipped"),
         )
 
     def places(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (span id, parent's id, path, thread) of all ended spans."""
-        yield from self._connection.execute("SELECT id, parent, path, thread FROM spans")
+        """Yield (span id, parent's id, path, thread) of all ended spans. Raises HistoryBusy or HistoryCorrupt."""
+        try:
+            yield from self._connection.execute("SELECT id, parent, path, thread FROM spans")
+        except sqlite3.DatabaseError as error:
+            raise self._trouble(error) from None
 
     def error_id(self, base: int, number: int) -> int | None:
         """Return the errors.id of the exception that the image *base* numbered *number*."""
         query = "SELECT id FROM errors WHERE image = ? AND number IS ?"
-        row = self._connection.execute(query, (base, number)).fetchone()
+        try:
+            row = self._connection.execute(query, (base, number)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error):
+                raise self._trouble(error) from None
+            raise  # not HistoryBusy: a record that was half taken cannot be taken again, but by another agent
         return row[0] if row else None
 
     def read_meta(self, key: str) -> Any:
         """Return the value kept under *key*, None if there is none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        rows = self._query("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def close(self) -> None:
         """Close the history; the write-ahead log is folded into it."""
@@ -164,18 +195,27 @@ class HistoryWriter:
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     os.chmod(path, 0o600)
+<<<<<<< HEAD
     connection.execute("PRAGMA synchronous = OFF")  # first: the next would wait for the disk
+=======
+    check_version(connection, HISTORY_ID, HISTORY_VERSION, "this run's history")  # changes nothing
+>>>>>>> 364d2c1 (wip)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
     prepare_history(connection)
     return connection
 
 
-def _move_aside(path: str) -> str:
+def move_aside(path: str) -> None:
+    """Keep what is at *path* under another name, so that a new history can be made. Raises OSError."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    aside = f"{path}.corrupt-{stamp}"
-    os.replace(path, aside)
+    os.replace(path, f"{path}.corrupt-{len(moved_aside(path))}-{stamp}")
     for suffix in ("-wal", "-shm"):
         if os.path.exists(path + suffix):
             os.unlink(path + suffix)
-    return aside
+
+
+def moved_aside(path: str) -> list[str]:
+    """Return the names of the histories that were moved from *path*, the oldest first."""
+    directory, _, name = path.rpartition("/")
+    return sorted(entry for entry in os.listdir(directory) if entry.startswith(f"{name}.corrupt-"))

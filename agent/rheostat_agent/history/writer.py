@@ -195,11 +195,8 @@ class HistoryWriter:
 def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
     os.chmod(path, 0o600)
-<<<<<<< HEAD
-    connection.execute("PRAGMA synchronous = OFF")  # first: the next would wait for the disk
-=======
     check_version(connection, HISTORY_ID, HISTORY_VERSION, "this run's history")  # changes nothing
->>>>>>> 364d2c1 (wip)
+    connection.execute("PRAGMA synchronous = OFF")  # first: the next would wait for the disk
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
     prepare_history(connection)

@@ -1,53 +1,29 @@
 """An exception out of a signal handler that strikes inside the recorder leaves no trace of us, at whatever instruction.
 
-A trace function raises at the k-th instruction that the recorder executes in a scenario, for every k there is, but for the
-few kinds of instruction that neither raise nor let a handler run. Real signals strike at calls and backward jumps only
-(tests/passivity/programs/interrupts.py has those).
+It strikes at the k-th instruction that the recorder executes in a scenario, for every k there is (strikes.py). Real signals
+strike at calls and backward jumps only; tests/passivity/programs/interrupts.py has those.
 """
-
-import os
 
 import pytest
 
 from harness import Lab
+from strikes import OUTSIDE, STRIKES
 
-PROGRAM = '''
-import asyncio
-import os
-import sys
+PROGRAM = (
+    STRIKES
+    + '''
 import threading
 import traceback
-from opcode import opname
 
 image, recorder = sys.modules["rheostat.image"], sys.modules["rheostat.recorder"]
-HARMLESS = {"NOP", "LOAD_CONST", "LOAD_FAST", "JUMP_FORWARD", "POP_TOP", "RETURN_VALUE", "RETURN_CONST"}
 
 
 class Alarm(Exception):
     """What the handler raises."""
 
 
-def strike_at(k, steps):
-    """Raise at the k-th instruction of ours from here on; append to *steps* that it was reached."""
-    def local(frame, event, argument):
-        # (No call is made where an error of ours is being handled.)
-        if event == "opcode" and sys.exc_info()[0] is not OSError and opname[frame.f_code.co_code[frame.f_lasti]] not in HARMLESS:
-            left[0] -= 1
-            if left[0] == 0:
-                steps.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
-                sys.settrace(None)
-                raise Alarm
-        return local
-
-    def handler(frame, event, argument):
-        if not frame.f_code.co_filename.startswith("<rheostat "):
-            return None
-        frame.f_trace_opcodes = True
-        return local
-
-    left = [k]
-    sys._getframe().f_trace_opcodes = True  # 3.12 asks when tracing is switched on
-    sys.settrace(handler)
+def ring():
+    raise Alarm
 
 
 def leaf():
@@ -91,7 +67,7 @@ def drive(made):
         return stop.value
 
 
-def call():
+def called():
     assert leaf() == 1
 
 
@@ -146,7 +122,7 @@ def in_thread():
         except Alarm as alarm:
             struck.append(alarm)
         finally:
-            sys.settrace(None)
+            stop()
 
     struck, trace = [], pending.pop()
     thread = threading.Thread(target=run, name=f"thread {len(known)}")
@@ -159,7 +135,7 @@ def in_thread():
 
 known, pending = [], []
 SCENARIOS = [
-    call, error, recursion, exhausted, closed, thrown_into, delegated, awaited, async_iterated, in_thread,
+    called, error, recursion, exhausted, closed, thrown_into, delegated, awaited, async_iterated, in_thread,
 ]
 
 
@@ -167,7 +143,7 @@ def check(alarm, where):
     entries = traceback.extract_tb(alarm.__traceback__)
     files = {entry.filename for entry in entries}
     assert files == {__file__}, (where, entries)
-    assert entries[-1].name == "local", (where, entries)
+    assert entries[-1].name == "ring", (where, entries)
     context = alarm.__context__
     while context is not None:
         inner = traceback.extract_tb(context.__traceback__)
@@ -179,25 +155,20 @@ def check(alarm, where):
 def sweep(scenario):
     for chunk in (0, 2, 6, 14, 30):  # room enough; for the making of it, see `growth`
         image.current()._segments.grow(chunk, 1)
-    for _ in range(2):  # 3.13 sends instructions of code that has been traced before
-        pending[:] = [lambda: strike_at(0, [])]
-        strike_at(0, [])
-        scenario()
-        sys.settrace(None)
     outside = recorder.get_current()
     for k in range(1, 100_000):
         steps = []
-        pending[:] = [lambda: strike_at(k, steps)]
+        pending[:] = [lambda: strike_at(k, ring, steps)]
         try:
             if scenario is not in_thread:
-                strike_at(k, steps)
+                strike_at(k, ring, steps)
             scenario()
         except Alarm as alarm:
             check(alarm, steps)
             assert steps
         else:
             assert not steps, f"swallowed: {steps}"
-        sys.settrace(None)
+        stop()
         assert recorder.get_current() is outside, (steps, recorder.get_current())
         if not steps:
             return k
@@ -213,11 +184,11 @@ def growth(stride):
             try:
                 before = recorder.get_current()
                 try:
-                    strike_at(k, steps)
+                    strike_at(k, ring, steps)
                     leaf()
                 except Alarm as alarm:
                     check(alarm, steps)
-                sys.settrace(None)
+                stop()
                 assert recorder.get_current() is before, steps
                 again(0)
             except BaseException:
@@ -229,12 +200,13 @@ def growth(stride):
         if status != 1:
             return status, k
 '''
+)
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "call",
+        "called",
         "error",
         "recursion",
         "exhausted",
@@ -248,14 +220,10 @@ def growth(stride):
 )
 def test_at_every_instruction(lab: Lab, name: str) -> None:
     """It reaches the program with the program's own frames; nothing stays open, and what was current is again."""
-    if name == "in_thread" and "/3.11" not in os.path.realpath(lab.python):
-        pytest.skip(
-            "CPython 3.12 crashes where a thread switches tracing on; 3.13 traces no instruction of it"
-        )
     lab.write("job.py", PROGRAM + f"print(sweep({name}))\n")
-    result = lab.observed("job.py", settings={"exclude": OUTSIDE})
+    result = lab.observed("job.py", settings={"exclude": OUTSIDE_TOO})
     assert result.stderr == ""
-    assert int(result.stdout) > 20
+    assert int(result.stdout) > 40
     assert result.image.notes == []
     assert [span for span in result.spans if span.end_ns is None] == []
     spans = {span.id: span.name for span in result.spans}
@@ -267,10 +235,10 @@ def test_at_every_instruction(lab: Lab, name: str) -> None:
     assert parents <= ALLOWED[name], parents - ALLOWED[name]
 
 
-OUTSIDE = ("job.strike_at*", "job.check", "job.sweep", "job.growth", "job.drive")
+OUTSIDE_TOO = (*OUTSIDE, "job.ring", "job.check", "job.sweep", "job.growth", "job.drive")
 # What may be whose parent, in each scenario: a span that was struck is passed over.
 ALLOWED = {
-    "call": {("job.call", "leaf")},
+    "called": {("job.called", "leaf")},
     "error": {("job.error", "fails")},
     "recursion": {("job.recursion", "again"), ("job.again", "again")},
     "exhausted": {("job.exhausted", "items"), ("job.items", "leaf")},
@@ -285,10 +253,8 @@ ALLOWED = {
 
 def test_while_room_is_made(lab: Lab) -> None:
     """It reaches the program also from the midst of making a segment, and the next call is recorded."""
-    if "3.13" in lab.python:
-        pytest.skip("CPython 3.13 traces instructions only of code that was traced before the fork")
     lab.write("job.py", PROGRAM + "print(growth(5))\n")
-    result = lab.observed("job.py", settings={"exclude": OUTSIDE})
+    result = lab.observed("job.py", settings={"exclude": OUTSIDE_TOO})
     assert result.stderr == ""
     assert result.stdout.startswith("(0, ")
     children = result.images[1:]

@@ -17,9 +17,9 @@ from rheostat_agent.cli.access import (
     wait_until_read,
 )
 from rheostat_agent.history.fatal import distinct_errors
-from rheostat_agent.history.query import Process, Run, read_errors, read_processes
+from rheostat_agent.history.query import Process, Run, read_processes
 from rheostat_agent.masking import SEPARATOR
-from rheostat_agent.show.errors import describe, error_lines
+from rheostat_agent.show.errors import error_lines, error_stacks
 from rheostat_agent.show.recursion import fold_recursion
 from rheostat_agent.show.summary import headlines, load_tree, missing_lines, tree_lines
 from rheostat_agent.show.text import Style, plain
@@ -59,7 +59,7 @@ def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Ite
         return
     yield from headlines(run, view)
     if values["errors"]:
-        yield from _errors(history, view)
+        yield from error_stacks(history, view)
         return
     tree = load_tree(history, run)
     fold_recursion(tree)
@@ -72,17 +72,6 @@ def _pruned(tree: list[Node], run: Run, values: dict[str, Any]) -> list[Node]:
     """Return *tree* without what the options leave out."""
     least = (values["min"] or 0) * (run.wall_ns or 0)
     return prune(tree, least, values["depth"], values["grep"])
-
-
-def _errors(history: sqlite3.Connection, view: View) -> Iterator[str]:
-    for error, _ in distinct_errors(read_errors(history)):
-        if error.number is None and error.message is None:
-            continue
-        place, text = describe(history, error, view.folder)
-        yield ""
-        for file, line, function in error.stack:
-            yield f'  File "{plain(file)}", line {line}, in {plain(function)}'
-        yield view.style(f"  {text}" if error.stack or not place else f"  {place}: {text}", "red")
 
 
 def _skipped(history: sqlite3.Connection) -> Iterator[str]:
@@ -102,7 +91,7 @@ def as_json(history: sqlite3.Connection, run: Run, tree: list[Node]) -> dict[str
         "run": run.as_dict(),
         "processes": [_process(process) for process in read_processes(history)],
         "tree": [_node(depth, node) for root in tree for depth, node in root.walk()],
-        "errors": [error.as_dict() for error, _ in distinct_errors(read_errors(history))],
+        "errors": [error.as_dict() for error, _ in distinct_errors(history)],
         "losses": _table(history, "losses", ("process", "time_ns", "reason", "count")),
         "skipped": _table(history, "skipped", ("process", "what", "name", "reason")),
         "notes": _table(history, "notes", ("process", "time_ns", "severity", "text")),

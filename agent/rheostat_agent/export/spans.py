@@ -29,13 +29,18 @@ from opentelemetry.trace import (
 
 from rheostat import __version__
 from rheostat_agent.endings import error_type_of, signal_name
-from rheostat_agent.history.fatal import is_fatal, origin_of, with_text_of
+from rheostat_agent.history.fatal import (
+    distinct_errors,
+    origin_of,
+    read_error,
+    read_fatal,
+    with_text_of,
+)
 from rheostat_agent.history.query import (
     Error,
     Process,
     Span,
     ThreadNames,
-    read_errors,
     read_functions,
     read_processes,
 )
@@ -43,6 +48,7 @@ from rheostat_agent.resource import SCHEMA_URL, Attributes, process_attributes
 
 SCOPE = InstrumentationScope("rheostat", __version__, SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_MAX_RECENT = 1000  # errors, of some kilobytes each
 _ID_MASK = (1 << 64) - 1
 
 
@@ -55,8 +61,11 @@ class SpanMaker:
         self._run = run
         self._functions: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
-        self._errors: dict[int, Error] = {}
-        self._told_before: set[int] = set()  # of errors: those that are told where they arose
+        self._fatal: dict[int, Error] = {}  # by process: what left its `__main__`
+        self._last_fatal = 0
+        self._texts: dict[int, Error] = {}  # by id of where it arose: the same exception at the end
+        self._told_before: set[int] = set()  # of fatal errors: those that are told where they arose
+        self._recent: dict[int, Error | None] = {}
         self._processes: dict[int, Process] = {}
         self._resources: dict[int, Resource] = {}
         self._threads = ThreadNames(history)
@@ -71,12 +80,12 @@ class SpanMaker:
                     "code.file.path": clean(function.file),
                     "code.line.number": function.line,
                 }
-        new = read_errors(self._history, max(self._errors, default=0))
-        self._errors.update(new)
-        for fatal in filter(is_fatal, new.values()):
-            origin = origin_of(fatal, self._errors)
+        for fatal in read_fatal(self._history, self._last_fatal):
+            self._last_fatal = fatal.id
+            self._fatal.setdefault(fatal.process, fatal)
+            origin = origin_of(self._history, fatal)
             if origin is not None:
-                self._errors[origin.id] = with_text_of(origin, fatal)
+                self._texts[origin.id] = fatal
                 self._told_before.add(fatal.id)
         self._processes = {process.id: process for process in read_processes(self._history)}
         self._threads = ThreadNames(self._history)
@@ -95,7 +104,7 @@ class SpanMaker:
             attributes["rheostat.generator.suspended_ns"] = span.suspended_ns
         if span.cause is not None:
             attributes["rheostat.ended_by_agent"] = True
-        error = self._errors.get(span.error) if span.error else None
+        error = self._error(span.error) if span.error else None
         if error is not None:
             attributes["error.type"] = clean(error.type)
         arose = error is not None and error.span == span.id
@@ -124,7 +133,7 @@ class SpanMaker:
         if process.signal is not None:
             attributes["process.exit.code"] = 128 + process.signal
             attributes["rheostat.process.signal"] = signal_name(process.signal)
-        error = self._fatal_error(process)
+        error = self._fatal.get(process.id)
         kind = (
             error_type_of(process.exit_code, process.signal) if process.end_ns is not None else None
         )
@@ -148,14 +157,14 @@ class SpanMaker:
             [_event(error, end_ns)] if error and error.id not in self._told_before else [],
         )
 
-    def _fatal_error(self, process: Process) -> Error | None:
-        """Return the exception that left the `__main__` of *process* and ended it."""
-        found = (
-            error
-            for error in self._errors.values()
-            if error.process == process.id and is_fatal(error)
-        )
-        return next(found, None)
+    def _error(self, number: int) -> Error | None:
+        """Return the error *number*. A run may have any number of them, so only those met last are kept."""
+        if number not in self._recent:
+            if len(self._recent) >= _MAX_RECENT:
+                self._recent.clear()
+            self._recent[number] = read_error(self._history, number)
+        error, fatal = self._recent[number], self._texts.get(number)
+        return with_text_of(error, fatal) if error and fatal else error
 
     def _make(
         self,
@@ -204,8 +213,8 @@ class SpanMaker:
     def logs(self) -> Iterator[ReadableLogRecord]:
         """Yield a log record for each exception that was described (semantic conventions, exceptions-logs)."""
         spans = {process.id: process.span_id for process in self._processes.values()}
-        for error in self._errors.values():
-            if error.number is None or error.id in self._told_before:
+        for error, _ in distinct_errors(self._history):
+            if error.number is None:
                 continue
             span = error.span if error.span is not None else spans[error.process]
             yield self._log(error, span)

@@ -94,7 +94,7 @@ class Modules:
             return self.selection.reason_against_function(function, own)
 
         try:
-            with transform.Warnings("ignore"):
+            with transform.Warnings("ignore", path):
                 result = transform.transform(source, path, name, wants, body if own else None)
         except SyntaxError:
             return None

@@ -150,28 +150,27 @@ def transform(
 
 
 class Warnings:
-    """Within it, warnings are what *action* says; the program's filters are back behind it."""
+    """Within it, what the compiler warns of in the file *path* is treated as *action* says; nothing else is.
 
-    def __init__(self, action: str) -> None:
-        module: Any = sys.modules.get("warnings", _warnings)
-        self._filters: list[Any] = module.filters
-        self._filter = (action, None, Warning, None, 0)
+    The filter names the file exactly, which only CPython's own may (others are expressions); so other threads' warnings
+    go on as the program wants. Nor is the filters' version counted up: what was warned of once would be again.
+    """
+
+    def __init__(self, action: str, path: str) -> None:
+        warnings: Any = sys.modules.get("warnings", _warnings)
+        self._filters: list[Any] = warnings.filters
+        self._filter = (action, None, Warning, path.removesuffix(".py"), 0)
 
     def __enter__(self) -> None:
         self._filters.insert(0, self._filter)
-        _filters_mutated()
 
     def __exit__(self, *failure: object) -> None:
         self._filters.remove(self._filter)
-        _filters_mutated()
-
-
-_filters_mutated: Any = getattr(_warnings, "_filters_mutated")  # noqa: B009
 
 
 def warns(source: bytes, path: str) -> bool:
     """Say whether the compiler warns of *source*: the program must see it do so at each start, as without us."""
-    with Warnings("error"):
+    with Warnings("error", path):
         try:
             compile(source, path, "exec", dont_inherit=True)
         except (SyntaxError, Warning):

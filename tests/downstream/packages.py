@@ -3,11 +3,13 @@
 Kept in $RHEOSTAT_TEST_CACHE, else in `rheostat-tests` below the user's cache directory; made once, by pip, from PyPI.
 """
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +60,7 @@ PACKAGES = (
         500_000,
     ),
 )
-HELPERS = ("pytest==9.2.0", "hypothesis", "pympler", "cloudpickle", "dill", "joblib", "coverage")
+HELPERS = ("pytest==9.2.0", "hypothesis", "pympler", "cloudpickle", "dill", "joblib")
 
 
 def cache_directory() -> Path:
@@ -71,14 +73,33 @@ def environment() -> Path:
     """Return the folder with the environment `venv` and the sources; make it if it is not there. Raises CalledProcessError."""
     folder = cache_directory()
     folder.mkdir(parents=True, exist_ok=True)
+    with _made(folder, [*HELPERS, *(package.requirement for package in PACKAGES)]) as is_made:
+        if not is_made:
+            _make(folder)
+    return folder
+
+
+def library(python: str, requirement: str) -> Path:
+    """Return a folder to import *requirement* from with the interpreter *python*. Raises CalledProcessError."""
+    version = "import sys; print('python%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", version], capture_output=True, text=True, check=True)
+    folder = cache_directory().parent / done.stdout.strip() / requirement
+    folder.mkdir(parents=True, exist_ok=True)
+    with _made(folder, [requirement]) as is_made:
+        if not is_made:
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
+            _run([*pip, "install", "--no-deps", "-t", str(folder / "library"), requirement])
+    return folder / "library"
+
+
+@contextlib.contextmanager
+def _made(folder: Path, requirements: list[str]) -> Iterator[bool]:
+    """Hold the lock of *folder*; say whether *requirements* are in it, and remember it when the body is done."""
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = "\n".join([*HELPERS, *(package.requirement for package in PACKAGES)])
         made = folder / "made"
-        if not (made.exists() and made.read_text() == wanted):
-            _make(folder)
-            made.write_text(wanted)
-    return folder
+        yield made.exists() and made.read_text() == "\n".join(requirements)
+        made.write_text("\n".join(requirements))
 
 
 def _make(folder: Path) -> None:

@@ -102,6 +102,7 @@ def measured(lab: Lab, name: str, core: str, observed: bool) -> dict[str, object
     branches = ["--branch"] if core != "sysmon" else []
     done = run("-m", "coverage", "run", *branches, "--source=.", "job.py", env=variables)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert bool(done.named("program.branches")) == observed
     report = f"{lab.project}/{name}.json"
     done = lab.plain("-m", "coverage", "json", "-q", "-o", report, env=variables)
     assert done.returncode == 0, done.stdout

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from backend import Backend, free_port
 
+from rheostat_agent.export.delivery import reason_in
 from running import History, Rheostat, wait_until
 
 JOB = "def step():\n    return 1\nfor _ in range(700):\n    step()\nraise SystemExit(7)\n"
@@ -109,7 +110,8 @@ def test_a_dead_backend_is_said(rheostat: Rheostat) -> None:
     done = rheostat.run("job.py", env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
 
     assert done.returncode == 7
-    assert "not delivered: 701 spans, kept for a later try" in done.stderr
+    told = "  not delivered: 701 spans, kept for a later try (Connection refused)"
+    assert told in done.stderr.splitlines()
     assert "Traceback" not in done.stderr
 
 
@@ -144,10 +146,35 @@ def elapsed(act: Any) -> float:
     return time.monotonic() - before
 
 
-def test_a_refusing_backend_is_named_in_the_log(rheostat: Rheostat) -> None:
-    """agent.log says why nothing was delivered."""
-    directory = run_without_backend(rheostat, f"http://127.0.0.1:{free_port()}", "--wait", "0")
-    log = directory / "agent.log"
-    wait_until(lambda: log.exists() and "delivery:" in log.read_text(), "the log says it")
+def test_a_backend_that_refuses_is_said(rheostat: Rheostat, backend: Backend) -> None:
+    """With its own status, in the summary and in agent.log, and nothing else there."""
+    rheostat.write("job.py", JOB)
+    endpoint = f"{backend.endpoint}/elsewhere"
+    done = rheostat.run("job.py", env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    log = (rheostat.last() / "agent.log").read_text()
 
-    assert "refused" in log.read_text()
+    assert "kept for a later try (404, Not Found)" in done.stderr
+    assert [line[25:] for line in log.splitlines()] == ["delivery: 404, Not Found"]
+
+
+@pytest.mark.parametrize(
+    ("logged", "reason"),
+    [
+        ("Failed to export spans batch code: 401, reason: Unauthorized", "401, Unauthorized"),
+        ("Failed to export spans batch code: 503, reason: ", "503"),
+        (
+            "Transient error HTTPConnectionPool(host='h', port=1): Max retries exceeded (Caused by"
+            + ' NewConnectionError("Failed to establish: [Errno 111] Connection refused")), retrying',
+            "Connection refused",
+        ),
+        (
+            "HTTPConnectionPool(host='h', port=1): Read timed out. (read timeout=10)",
+            "Read timed out",
+        ),
+        ("[Errno -2] Name or service not known", "Name or service not known"),
+        ("something else", "something else"),
+    ],
+)
+def test_the_reason_is_told_shortly(logged: str, reason: str) -> None:
+    """Of the exporter's own words, those that say what to look at."""
+    assert reason_in(logged) == reason

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rheostat_agent.show.text import Style, count, duration, fit, fit_end, plain, size
+from rheostat_agent.show.text import Style, calls, count, duration, fit, fit_end, plain, size
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,13 @@ def test_counts_agree_with_their_nouns() -> None:
         "2,000 spans",
         "0 processes",
     ]
+
+
+def test_many_calls_fit_their_column() -> None:
+    """In full as long as that fits."""
+    told = [calls(number) for number in (1, 9_999_999, 10_000_000, 123_456_789, 9_876_543_210)]
+
+    assert told == ["1", "9,999,999", "10.0 M", "123.5 M", "9,876.5 M"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BATCH = 512  # OTEL_BSP_MAX_EXPORT_BATCH_SIZE's default
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
+_MAX_REASON = 200  # characters
 
 
 class Delivery:
@@ -70,10 +71,11 @@ class Delivery:
 
         from rheostat_agent.export.spans import SpanMaker
 
-        exporter = OTLPSpanExporter()
         history = self._open()
         if history is None:
             return
+        exporter = OTLPSpanExporter()
+        self._listen()
         maker = SpanMaker(history, self._trace_id, self._run)
         pause = _FIRST_PAUSE_S
         while not self._is_stopping:
@@ -95,6 +97,20 @@ class Delivery:
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
         exporter.shutdown()  # type: ignore[no-untyped-call]
         history.close()
+
+    def _listen(self) -> None:
+        """Have what the exporter logs, which alone says why it failed, as our own failure."""
+        import logging
+
+        delivery = self
+
+        class Listener(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                delivery.failure = reason_in(record.getMessage())
+
+        logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        logger.addHandler(Listener())
+        logger.propagate = False
 
     def _open(self) -> sqlite3.Connection | None:
         while not self._is_stopping:
@@ -129,5 +145,18 @@ class Delivery:
 
         if exporter.export(spans) is SpanExportResult.SUCCESS:
             return True
-        self.failure = "the backend did not take them"
+        self.failure = self.failure or "the backend did not take them"
         return False
+
+
+def reason_in(text: str) -> str:
+    """Return what is worth reading of what the exporter logs: 'Connection refused', '404, Not Found'."""
+    import re
+
+    status = re.search(r"code: (\d+), reason: (.*)", text)
+    if status:
+        return f"{status[1]}, {status[2]}".strip(", ")
+    failure = re.search(r"\[Errno -?\d+\] ([^\]\"')]+)", text) or re.search(
+        r"(\w* ?timed out)", text
+    )
+    return failure[1].strip() if failure else text[:_MAX_REASON]

@@ -14,10 +14,11 @@ from rheostat_agent.history.query import (
     read_paths,
     read_processes,
 )
+from rheostat_agent.rundirectory import LOG
 from rheostat_agent.show.critical import critical_paths
 from rheostat_agent.show.errors import error_lines
 from rheostat_agent.show.recursion import fold_recursion
-from rheostat_agent.show.text import Style, count, duration, fit, fit_end, plain, size
+from rheostat_agent.show.text import Style, calls, count, duration, fit, fit_end, plain, size
 from rheostat_agent.show.tree import Node, build_tree, prune
 from rheostat_agent.show.view import MAX_LINES, View
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _SMALL = 0.005  # of the run's time: what took less is left out where there is too much to show
 _NAME = 10  # characters of a name that are always shown
 _HEAVY = 0.1  # of the run's time, spent in one function itself, that is printed bold
+_LOG_TAIL = 16_384  # bytes of agent.log to look for a reason in
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
 
 
@@ -142,9 +144,7 @@ def tree_lines(roots: list[Node], view: View, room: int | None, wall_ns: int) ->
 def _tree_line(depth: int, node: Node, parent: Node | None, view: View, wall_ns: int) -> str:
     style = view.style
     p95 = "" if node.p95_ns is None else duration(node.p95_ns)
-    columns = (
-        f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {node.calls:>9,} {p95:>8} "
-    )
+    columns = f"  {duration(node.total_ns):>8} {duration(node.self_ns):>8} {calls(node.calls):>9} {p95:>8} "
     room = max(19, view.columns - len(columns) - 2)
     levels = room // 5
     indent = "  " * min(depth, levels) + (f"+{depth - levels} " if depth > levels else "")
@@ -198,8 +198,8 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
     for reason, number in history.execute("SELECT reason, coalesce(count, 0) FROM losses"):
         losses[reason] += number
     for reason, number in losses.most_common(3):
-        calls = count(number, "call") if number else "calls, how many is not known"
-        yield style(fit(f"  not recorded: {calls}: {plain(reason)}", view.columns), "yellow")
+        missing = count(number, "call") if number else "calls, how many is not known"
+        yield style(fit(f"  not recorded: {missing}: {plain(reason)}", view.columns), "yellow")
     notes = history.execute("SELECT severity, text FROM notes WHERE severity != 'info'").fetchall()
     for severity, text in notes[:2]:
         yield style(fit(f"  {severity}: {plain(text)}", view.columns), "yellow")
@@ -208,11 +208,24 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
             f"  and {count(len(notes) - 2, 'other remark')}: {run.directory}/agent.log", "yellow"
         )
     if run.undelivered:
-        told = f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try"
+        reason = _why_undelivered(run.directory)
+        told = f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try{reason}"
         yield style(fit(told, view.columns), "yellow")
     hint = library_hint(history, run)
     if hint:
         yield style(fit(f"  {hint}", view.columns), "dim")
+
+
+def _why_undelivered(directory: str) -> str:
+    """Return what the agent last had to say of the backend, in parentheses; empty if that was nothing."""
+    try:
+        with open(f"{directory}/{LOG}", "rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    said = [line.partition(" delivery: ")[2] for line in lines if " delivery: " in line]
+    return f" ({plain(said[-1])})" if said else ""
 
 
 def library_hint(history: sqlite3.Connection, run: Run) -> str:

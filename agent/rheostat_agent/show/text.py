@@ -41,6 +41,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def calls(number: int) -> str:
+    """Return *number* in at most nine characters: '1,234,567', '12.3 M'."""
+    return f"{number:,}" if number < 10_000_000 else f"{number / 1e6:,.1f} M"
+
+
 def plain(text: str) -> str:
     """Return *text* with every character that could steer a terminal, or not be encoded, written as an escape."""
     if text.isascii() and text.isprintable():

@@ -22,7 +22,7 @@ from rheostat.recorder import (
     set_current,
     settle,
 )
-from rheostat.spool.layout import ENDED, HEAD, ITEMS, SUSPENDED, head
+from rheostat.spool.layout import ENDED, HEAD, ITEMS, SUSPENDED
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class CallSite:
 
     __slots__ = ("head",)
 
-    def __init__(self, kind: int, number: int) -> None:
-        self.head = head(kind, number)
+    def __init__(self, record_head: int) -> None:
+        self.head = record_head
 
     def __call__(self) -> Activation | Nothing:
         try:
@@ -138,8 +138,8 @@ class GeneratorSite:
 
     __slots__ = ("head",)
 
-    def __init__(self, kind: int, number: int) -> None:
-        self.head = head(kind, number)
+    def __init__(self, record_head: int) -> None:
+        self.head = record_head
 
     def __call__(self) -> GeneratorActivation | Nothing:
         try:

@@ -16,7 +16,7 @@ from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install, plan
 from rheostat.recorder import MainSite, Site
 from rheostat.spool.events import encode_fields
-from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR
+from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR, head
 from rheostat.threads import Submit, Task
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
@@ -81,7 +81,7 @@ class Modules:
             kept = (plan(transform_pool(source.read(), path)),)
             self._cache.store(context, source.identity, kept)
         live = {SUBMIT: Submit(), TASK: Task()}
-        return install(kept[0], lambda what, index: live[what])
+        return install(kept[0], (), lambda what, index: live[what])
 
     def _transform(
         self, image: Image, source: bytes, path: str, name: str, own: bool, body: int | None
@@ -113,24 +113,22 @@ class Modules:
 
 def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
     """Return the code that *steps* make, with sites numbered from *first* where it has placeholders."""
-    sites: dict[int, Any] = {}
-
-    def site(index: int) -> Any:
-        if index not in sites:
-            kind = kinds[index]
-            maker: Any = Site
-            if kind == COROUTINE:
-                maker = CallSite
-            elif kind in (GENERATOR, ASYNC_GENERATOR):
-                maker = GeneratorSite
-            sites[index] = maker(kind, first + index)
-        return sites[index]
+    sites: list[Any] = [
+        _MAKERS.get(kind, Site)(head(kind, number)) for number, kind in enumerate(kinds, first)
+    ]
 
     def make(what: int, index: int) -> Any:
         if what == SUSPEND:
-            return Suspend(site(index >> 1), 1 - (index & 1))
+            return Suspend(sites[index >> 1], 1 - (index & 1))
         if what == RESUME:
-            return Resume(site(index))
-        return MainSite() if what == MAIN_SITE else site(index)
+            return Resume(sites[index])
+        return MainSite() if what == MAIN_SITE else sites[index]
 
-    return install(steps, make)
+    return install(steps, sites, make)
+
+
+_MAKERS: dict[int, Any] = {
+    COROUTINE: CallSite,
+    GENERATOR: GeneratorSite,
+    ASYNC_GENERATOR: GeneratorSite,
+}

@@ -13,7 +13,7 @@ from rheostat.codeobjects import Code
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import CodeType
     from typing import Any, TypeAlias
 
@@ -60,14 +60,14 @@ def _add_steps(code: CodeType, steps: list[Step]) -> int:
     return len(steps) - 1
 
 
-def install(steps: Plan, make: Callable[[int, int], object]) -> CodeType:
-    """Return the code that was planned, with *make*(what, index) where it has placeholders."""
+def install(steps: Plan, sites: Sequence[object], make: Callable[[int, int], object]) -> CodeType:
+    """Return the code that was planned, with *sites*[index] where a SITE belongs, and *make*(what, index) elsewhere."""
     made: list[CodeType] = []
-    for code, sites, inner in steps:
-        if sites or inner:
+    for code, places, inner in steps:
+        if places or inner:
             constants = [*code.co_consts]
-            for at, what, index in sites:
-                constants[at] = make(what, index)
+            for at, what, index in places:
+                constants[at] = sites[index] if what == SITE else make(what, index)
             for at, number in inner:
                 constants[at] = made[number]
             code = code.replace(co_consts=tuple(constants))

@@ -32,7 +32,7 @@ from _thread import get_ident
 from itertools import count
 from time import monotonic_ns
 
-from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, DROPPED, ENDED, ERROR, HEAD, head
+from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, DROPPED, ENDED, ERROR, HEAD
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -216,13 +216,14 @@ def leave(place: Place, outer: Place) -> None:
         current = current[4]
 
 
-class Site:
-    """The constant that a transformed function enters. One per function, shared by its calls."""
+class Site(int):
+    """The constant that a transformed function enters. One per function, shared by its calls.
 
-    __slots__ = ("head",)
+    It *is* the head word of their records: as an int it is made in C, and the garbage collector passes it by. A large
+    program has thousands of sites.
+    """
 
-    def __init__(self, kind: int, number: int) -> None:
-        self.head = head(kind, number)
+    __slots__ = ()
 
     def __enter__(self) -> None:
         try:
@@ -239,7 +240,7 @@ class Site:
                     return
             at = (slot & 1023) << 3
             place = (slot, words, at, self, parent, thread)
-            _write_start(words, at << 3, parent[0], thread, monotonic_ns(), self.head)
+            _write_start(words, at << 3, parent[0], thread, monotonic_ns(), self)
             set_current(place)
         except BaseException as error:
             try:

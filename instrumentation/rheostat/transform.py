@@ -142,6 +142,9 @@ def transform(
             code: CodeType = compile(tree, path, "exec", dont_inherit=True)
         except SyntaxError as error:
             line = rewrite.function_around(error.lineno or 0)
+            if line is None and body is not None:
+                body = None  # its own blocks are nested as deep as may be
+                continue
             if line is None or line in alone or len(alone) >= _MAX_LEFT_ALONE:
                 raise
             alone[line] = f"does not compile transformed: {error.msg}"

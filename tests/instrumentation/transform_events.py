@@ -260,7 +260,8 @@ def difference(source: str) -> str | None:
     """Return how the streams of *source* first differ, None if they do not."""
     plain = compile(source, "program", "exec", dont_inherit=True)
     result = transform(source.encode(), "program", "m", lambda name: None, MODULE_SITE)
-    ours = install(plan(result.code), lambda what, index: MADE[what])
+    sites = [MADE[SITE]] * len(result.functions)
+    ours = install(plan(result.code), sites, lambda what, index: MADE[what])
     for watch in (traced, monitored) if sys.version_info >= (3, 12) else (traced,):
         one, other = watch(plain), watch(ours)
         if one != other:

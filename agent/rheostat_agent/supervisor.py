@@ -228,9 +228,12 @@ class Supervisor:
 
         if self.info.summary == "none":
             return ""
-        return render_run_summary(
-            self._directory, self.info, self._row(self._reader.is_over()), self._reader.unread()
-        )
+        row = self._row(self._reader.is_over())
+        try:
+            return render_run_summary(self._directory, self.info, row, self._reader.unread())
+        except Exception as error:  # noqa: BLE001  # what is read is worth more than being told at once
+            self._log.write(f"the summary could not be made: {type(error).__name__}: {error}")
+            return f"rheostat: run {self.info.id} is kept, but cannot be summed up: {error}\n"
 
     # The index
 

@@ -14,7 +14,7 @@ import pytest
 from ledger import Ledger
 
 from rheostat_agent.history import query
-from running import History, Rheostat, rheostat_fixture, unread_run, wait_until
+from running import WAIT, History, Rheostat, rheostat_fixture, unread_run, wait_until
 
 SEED = int(os.environ.get("RHEOSTAT_TEST_SEED", random.randrange(1 << 32)))
 
@@ -379,3 +379,34 @@ def test_recording_goes_on_when_there_is_room_again(tight: Rheostat) -> None:
     assert done.returncode == 0
     (late,) = history.named("job.late")
     assert sum(span.parent == late.id for span in history.spans) == 3000
+
+
+def test_a_run_that_cannot_be_summed_up_is_kept(rheostat: Rheostat) -> None:
+    """Where a damaged row spoils the summary, the agent says so, and finishes the run all the same."""
+    rheostat.write("unread.py", WAIT + SOURCE)
+    process = rheostat.start("unread.py")
+    directory = rheostat.await_run()
+    wait_until(lambda: _can_be_read(directory), "there is a history")
+    path = directory / "history.sqlite"
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        insert = "INSERT INTO errors VALUES(1000000, 1, 1, NULL, NULL, 'KeyError', 'x', ?, 1)"
+        connection.execute(insert, ("[not JSON",))
+        connection.commit()
+    (rheostat.project / "go").touch()
+
+    done = rheostat.finish(process)
+    wait_until(lambda: not any((rheostat.state / "unfinished").iterdir()), "the run is finished")
+
+    assert done.returncode == 0
+    assert "cannot be summed up" in done.stderr
+    assert done.stderr.count("\n") == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM spans").fetchone() == (2040,)
+
+
+def _can_be_read(directory: Path) -> bool:
+    try:
+        query.open_history(str(directory)).close()
+    except query.HistoryMissing:
+        return False
+    return True

@@ -41,7 +41,7 @@ _BUSY_PATIENCE_S = 60.0  # after the program's end; a later command goes on
 _INDEX_EVERY_S = 2.0
 _STRAGGLERS_EVERY_S = 0.5
 _MOST_ANEW = 3  # histories that are moved aside: a broken disk is not to be filled
-_DELIVERY_GRACE_S = 30.0  # for a backend that does not answer, after all else is done
+_DELIVERY_GRACE_S = 30.0  # for a backend that takes nothing, after all else is done
 
 
 class Supervisor:
@@ -193,10 +193,14 @@ class Supervisor:
             mark_finished(self._state, self.info.id)
 
     def _deliver_rest(self) -> None:
-        delivery, deadline = self._delivery, time.monotonic() + _DELIVERY_GRACE_S
+        """Deliver what is left, for as long as the backend takes something now and then."""
+        delivery = self._delivery
         if delivery is None:
             return
-        while not delivery.is_done and time.monotonic() < deadline:
+        taken, deadline = -1, 0.0
+        while not delivery.is_done and (delivery.cursor != taken or time.monotonic() < deadline):
+            if delivery.cursor != taken:
+                taken, deadline = delivery.cursor, time.monotonic() + _DELIVERY_GRACE_S
             self._follow_delivery()
             if self._channel.asked():
                 self._channel.answer(self._summary())

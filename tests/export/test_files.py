@@ -121,15 +121,64 @@ def test_perfetto_reads_it(job: Rheostat) -> None:
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in calls)
 
 
-def test_perfetto_nests(job: Rheostat) -> None:
-    """Of two calls on one track, one holds the other or is over before it begins."""
+OVERLAPPING = """
+import asyncio
+
+def squares(numbers):
+    for number in numbers:
+        yield square(number)
+
+def square(number):
+    return number * number
+
+async def fetch(number):
+    await asyncio.sleep(0.001 * (5 - number))
+    return await parse(number)
+
+async def parse(number):
+    await asyncio.sleep(0.001)
+    return square(number)
+
+async def main():
+    return await asyncio.gather(*[fetch(number) for number in range(5)])
+
+def consume():
+    for number in squares(range(3)):
+        square(number)
+
+asyncio.run(main())
+consume()
+"""
+
+
+def test_perfetto_nests(rheostat: Rheostat) -> None:
+    """Of two calls on one track, one holds the other or is over before; tasks and generators have their own tracks."""
+    rheostat.write("job.py", OVERLAPPING)
+    rheostat.run("job.py")
+    history = rheostat.await_complete()
+    events = json.loads(exported(rheostat, "perfetto"))["traceEvents"]
+    names = {one["tid"]: one["args"]["name"] for one in events if one["name"] == "thread_name"}
     tracks = defaultdict(list)
-    for event in json.loads(exported(job, "perfetto"))["traceEvents"]:
+    for event in events:
         if event["ph"] == "X":
-            tracks[event["pid"], event["tid"]].append(event)
-    assert len(tracks) == 3
-    for events in tracks.values():
-        assert_nested(events)
+            tracks[event["tid"]].append(event)
+
+    assert sum(map(len, tracks.values())) == len(history.spans)
+    assert sorted(names.values()) == ["MainThread", *(f"MainThread · {n}" for n in range(2, 6))]
+    for found in tracks.values():
+        assert_nested(found)
+    (first,) = [track for track, name in names.items() if name == "MainThread"]
+    assert [event["name"] for event in tracks[first]][-4:] == ["job.consume", *["job.square"] * 3]
+
+
+def test_perfetto_tells_processes_and_threads_apart(job: Rheostat) -> None:
+    """Each has a small number of its own, for Perfetto's are of 32 bits."""
+    events = json.loads(exported(job, "perfetto"))["traceEvents"]
+    tracks = {(event["pid"], event["tid"]) for event in events if event["ph"] == "X"}
+
+    assert len(tracks) == 4  # two threads, a generator, the fork
+    assert {pid for pid, _ in tracks} == {1, 2}
+    assert max(tid for _, tid in tracks) == 4
 
 
 def assert_nested(events: list[dict[str, Any]]) -> None:

@@ -1,16 +1,14 @@
 """A run as a file: OTLP in JSON lines, or a trace for Perfetto."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TextIO, TypeVar
 
-from rheostat_agent.export.spans import SpanMaker, clean
+from rheostat_agent.export.perfetto import write_perfetto
+from rheostat_agent.export.spans import SpanMaker
 from rheostat_agent.history.query import (
-    ThreadNames,
-    read_functions,
     read_meta,
     read_processes,
     read_spans,
@@ -47,54 +45,6 @@ def write_otlp_json(history: sqlite3.Connection, info: RunInfo, file: TextIO) ->
         for processes in _batches(ended)
     )
     file.writelines(encode_logs(records).to_json() + "\n" for records in _batches(maker.logs()))
-
-
-def write_perfetto(history: sqlite3.Connection, info: RunInfo, file: TextIO) -> None:
-    """Write the run in the Trace Event Format, which ui.perfetto.dev and chrome://tracing open. Times in microseconds."""
-    functions = {
-        number: clean(function.name) for number, function in read_functions(history).items()
-    }
-    processes = {process.id: process for process in read_processes(history)}
-    threads = ThreadNames(history)
-    start_ns = info.started_ns
-    seen: set[tuple[int, int]] = set()
-    file.write('{"displayTimeUnit":"ns","traceEvents":[\n')
-    separator = ""
-    for process in processes.values():
-        name = {
-            "ph": "M",
-            "name": "process_name",
-            "pid": process.id,
-            "args": {"name": clean(process.name or "process")},
-        }
-        file.write(separator + json.dumps(name))
-        separator = ",\n"
-    for _, span in read_spans(history):
-        if (span.process, span.thread) not in seen:
-            seen.add((span.process, span.thread))
-            known = threads.name(span.process, span.thread, span.start_ns) or str(span.thread)
-            event = {
-                "ph": "M",
-                "name": "thread_name",
-                "pid": span.process,
-                "tid": span.thread,
-                "args": {"name": clean(known)},
-            }
-            file.write(separator + json.dumps(event))
-            separator = ",\n"
-        call = {
-            "ph": "X",
-            "name": functions[span.function],
-            "pid": span.process,
-            "tid": span.thread,
-            "ts": (span.start_ns - start_ns) / 1000,
-            "dur": ((span.end_ns or span.start_ns) - span.start_ns) / 1000,
-        }
-        if span.error is not None:
-            call["args"] = {"error": True}
-        file.write(separator + json.dumps(call))
-        separator = ",\n"
-    file.write("\n]}\n")
 
 
 FORMATS: dict[str, Callable[[sqlite3.Connection, RunInfo, TextIO], None]] = {

@@ -72,6 +72,9 @@ class Cache:
         beside = f"{path}.{_getpid()}.{monotonic_ns()}"
         try:
             descriptor = _open(beside, _CREATE, 0o600)
+        except OSError:
+            return
+        try:
             try:
                 data = dumps((context, identity, *values))
                 whole = _write(descriptor, data) == len(data)
@@ -79,8 +82,14 @@ class Cache:
                 _close(descriptor)
             if whole:
                 _replace(beside, path)
-            else:
-                _unlink(beside)
+                return
+        except OSError:  # a full disk, say
+            pass
+        self._remove(beside)
+
+    def _remove(self, path: str) -> None:
+        try:
+            _unlink(path)
         except OSError:
             return
 

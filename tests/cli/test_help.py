@@ -36,6 +36,12 @@ def test_help(rheostat: Rheostat, words: list[str]) -> None:
         assert name in done.stdout
 
 
+@pytest.mark.parametrize("words", [["run", "-h"], ["help", "run"], ["run", "--quiet", "-h"]])
+def test_help_by_other_names(rheostat: Rheostat, words: list[str]) -> None:
+    """As people type it; behind a target it is the program's."""
+    assert rheostat.command(*words).stdout == rheostat.command("run", "--help").stdout
+
+
 def test_help_touches_nothing(rheostat: Rheostat) -> None:
     """No state directory is made for it."""
     rheostat.command("run", "--help")

@@ -39,6 +39,8 @@ def main(arguments: "list[str] | None" = None) -> int:
     _have_streams()
     if sys.platform != "linux":
         return fail("only Linux is supported so far")
+    if words[:1] == ["help"] and words[1:]:
+        words = [*words[1:], "--help"]
     if not words or words[0] in ("--help", "-h", "help"):
         sys.stdout.write(HELP)
         return 0 if words else FAILURE

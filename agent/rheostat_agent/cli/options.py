@@ -87,8 +87,10 @@ def parse(command: Command, arguments: "list[str]") -> "tuple[dict[str, Any], li
         argument = rest.pop(0)
         if argument == "--":
             return values, words + rest
-        is_word = not argument.startswith("-") or argument == "-" or not argument.startswith("--")
-        if is_word:
+        if argument in ("--help", "-h"):
+            values["help"] = True
+            return values, words
+        if not argument.startswith("--"):
             if command.passes_rest:
                 return values, [argument, *rest]
             if argument.startswith("-") and argument != "-":
@@ -96,9 +98,6 @@ def parse(command: Command, arguments: "list[str]") -> "tuple[dict[str, Any], li
             words.append(argument)
             continue
         name, equals, text = argument.partition("=")
-        if name == "--help":
-            values["help"] = True
-            return values, words
         option = options.get(name)
         if option is None:
             raise UsageError(f"unknown option {name}{suggestion(name, options)}")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -186,8 +186,13 @@ class Rheostat:
         return self._wait(self._start([RHEOSTAT, *words], **more))
 
     def _start(
-        self, command: list[str], env: dict[str, str] | None = None, **options: Any
+        self,
+        command: list[str],
+        env: dict[str, str] | None = None,
+        inside: Sequence[str] = (),
+        **options: Any,
     ) -> "subprocess.Popen[str]":
+        """Start *command*, *inside* of a command that starts it, such as unshare."""
         keywords: dict[str, Any] = {
             "cwd": self.project,
             "stdin": subprocess.DEVNULL,
@@ -196,7 +201,9 @@ class Rheostat:
             "start_new_session": True,
             **options,
         }
-        process = subprocess.Popen(command, text=True, env=self.environment(env), **keywords)
+        process = subprocess.Popen(
+            [*inside, *command], text=True, env=self.environment(env), **keywords
+        )
         self._started.append(process)
         return process
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from math import inf
 
 from rheostat.spool.layout import FULL_NAME
 from rheostat_agent.batch import Batch
@@ -57,7 +58,7 @@ class RunReader:
         self._closing: set[int] = set()  # bases of images that are done with the present batch
         self._closed: set[int] = set()  # … and with those that are committed
         self._limit = SpanLimit(info.max_spans)
-        self._looked = 0.0
+        self._looked = -inf
         self._is_removed = False
 
     # Rounds

@@ -13,6 +13,7 @@ import os
 import select
 import sys
 import time
+from math import inf
 
 from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, let_go, lock
 from rheostat_agent.backend import wants_delivery
@@ -60,8 +61,7 @@ class Supervisor:
         self._kept_cursor = self._history.read_meta("exported") or 0
         self._kept_processes = _numbers(self._history.read_meta("exported_processes"))
         self._wait_s = _SHORTEST_WAIT_S
-        self._indexed = 0.0
-        self._looked_for_stragglers = 0.0
+        self._indexed = self._looked_for_stragglers = -inf  # the clock may be turned to before 0
         self._busy_since = 0.0
         if self._history.is_new():
             for name in moved_aside(self._history.path):
@@ -246,7 +246,7 @@ class Supervisor:
         passed_s = time.monotonic() - self._indexed
         if not now and passed_s < _INDEX_EVERY_S:
             return
-        self._indexed += passed_s
+        self._indexed = time.monotonic()
         try:
             self._index = self._index or Index(self._state)
             self._index.put(self._row(complete))

@@ -181,6 +181,25 @@ def test_perfetto_tells_processes_and_threads_apart(job: Rheostat) -> None:
     assert max(tid for _, tid in tracks) == 4
 
 
+def test_threads_one_after_the_other_share_a_track(rheostat: Rheostat) -> None:
+    """Where the system gives a thread the number of one that has ended: a thousand tracks would be of no use."""
+    rheostat.write(
+        "job.py",
+        "import threading\ndef work():\n    return 1\nfor n in range(50):\n"
+        "    thread = threading.Thread(target=work, name=f'w{n}')\n    thread.start()\n    thread.join()\n",
+    )
+    rheostat.run("job.py")
+    rheostat.await_complete()
+    events = json.loads(exported(rheostat, "perfetto"))["traceEvents"]
+    names = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+    spans, _ = read_lines(exported(rheostat, "otlp-json"))
+    told = [span.attributes["thread.name"] for span in spans if span.name == "job.work"]
+
+    assert len(names) < 50
+    assert any(name.endswith(", …") for name in names)
+    assert sorted(told) == sorted(f"w{n}" for n in range(50))
+
+
 def assert_nested(events: list[dict[str, Any]]) -> None:
     """Fail where two of *events* overlap and neither holds the other. Times are floats: a nanosecond is nothing."""
     open_ends: list[float] = []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from rheostat_agent.export.spans import clean
-from rheostat_agent.history.query import ThreadNames, read_functions, read_processes
+from rheostat_agent.history.query import read_functions, read_processes
 from rheostat_agent.rundirectory import RunInfo
 
 _Open = tuple[int, int]  # id and end of a call that goes on at the present moment
@@ -29,8 +29,8 @@ def write_perfetto(history: sqlite3.Connection, info: RunInfo, file: TextIO) -> 
 def _events(history: sqlite3.Connection, began_ns: int) -> Iterator[dict[str, Any]]:
     functions = read_functions(history)
     names = {number: clean(function.name) for number, function in functions.items()}
-    threads = ThreadNames(history)
-    tracks: dict[tuple[int, str, int], int] = {}  # by process, thread's name and lane
+    threads = _thread_names(history)
+    tracks: dict[tuple[int, int, int], int] = {}  # by process, thread and lane
     for process in read_processes(history):
         yield _named("process_name", process.id, 0, process.name or "process")
     present, lanes = None, _Lanes()
@@ -51,11 +51,12 @@ def _events(history: sqlite3.Connection, began_ns: int) -> Iterator[dict[str, An
         if present != (process_id, thread):
             present, lanes = (process_id, thread), _Lanes()
         lane = lanes.place(number, parent, start_ns, end_ns, suspended_ns is not None)
-        key = process_id, threads.name(process_id, thread, start_ns) or str(thread), lane
+        key = process_id, thread, lane
         if key not in tracks:
             tracks[key] = len(tracks) + 1
+            name = threads.get((process_id, thread), str(thread))
             beside = f" · {lane + 1}" if lane else ""
-            yield _named("thread_name", process_id, tracks[key], key[1] + beside)
+            yield _named("thread_name", process_id, tracks[key], name + beside)
         call: dict[str, Any] = {
             "ph": "X",
             "name": names[function],
@@ -67,6 +68,17 @@ def _events(history: sqlite3.Connection, began_ns: int) -> Iterator[dict[str, An
         if error is not None:
             call["args"] = {"error": True}
         yield call
+
+
+def _thread_names(history: sqlite3.Connection) -> dict[tuple[int, int], str]:
+    """Return the names of threads by process and ident. Threads that had an ident one after the other share a track."""
+    rows = history.execute(
+        "SELECT process, ident, name, count(DISTINCT name), min(since_ns) FROM threads GROUP BY process, ident"
+    )
+    return {
+        (process, ident): name if names == 1 else f"{name}, …"
+        for process, ident, name, names, _ in rows
+    }
 
 
 def _named(kind: str, process: int, track: int, name: str) -> dict[str, Any]:

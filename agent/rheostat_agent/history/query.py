@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from bisect import bisect_right
+from operator import itemgetter
 
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.schema import (
@@ -361,9 +363,9 @@ class ThreadNames:
 
     def name(self, process: int, ident: int, time_ns: int) -> str | None:
         """Return the name that the thread *ident* of *process* had at *time_ns*, None if it is not known."""
-        found = None
-        for since, name in self._known.get((process, ident), ()):
-            if since > time_ns and found is not None:
-                break
-            found = name
-        return found
+        known = self._known.get((process, ident))
+        if not known:
+            return None
+        # The first is also that of calls which began before it was told.
+        at = bisect_right(known, time_ns, key=itemgetter(0))
+        return known[max(0, at - 1)][1]

@@ -8,21 +8,22 @@ The invariants are those of recorder.py.
 
 from __future__ import annotations
 
+from _thread import get_ident
 from time import monotonic_ns
 
+from rheostat import recorder
 from rheostat.recorder import (
     ROOT,
+    SCRATCH,
     begin,
     end,
-    end_undescribed,
-    enter_unrecorded,
     get_current,
     is_inherited,
     leave,
     set_current,
     settle,
 )
-from rheostat.spool.layout import ENDED, HEAD, ITEMS, SUSPENDED
+from rheostat.spool.layout import DROPPED, ENDED, ERROR, HEAD, ITEMS, SUSPENDED
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -94,41 +95,49 @@ class Activation:
         except BaseException as error:
             place, self.place = self.place, None
             if place is not None:
-                place[1][place[2] + HEAD] = 0
+                try:
+                    place[1][place[2] + HEAD] = 0
+                except ValueError:  # released
+                    pass
                 if get_current() is place:
                     set_current(place[4])
             if not settle(error):
                 raise
-            enter_unrecorded(self)
-            self.place, self.outer = get_current(), get_current()[4]
+            recorder.tally[DROPPED] += 1
+            outer = self.outer = get_current()
+            self.place = (outer[0], SCRATCH, 0, self, outer, get_ident())
+            set_current(self.place)
 
     def __exit__(
         self, kind: object, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._finish(error, traceback, end)
+            self._finish(error, traceback)
         except BaseException as interruption:
+            # As in recorder.Site: nothing of ours is called.
+            place, self.place = self.place, None
+            if place is not None:
+                try:
+                    if error is not None and not place[1][place[2] + ERROR]:
+                        place[1][place[2] + ERROR] = recorder.type_ids.get(id(type(error)), 1) << 32
+                    place[1][place[2] + ENDED] = monotonic_ns()
+                except ValueError:  # inherited: its process will end it
+                    pass
+                if get_current() is place:
+                    set_current(self.outer)
             try:
-                self._finish(error, None, end_undescribed)
                 if settle(interruption):
                     return
-            except RecursionError:  # the plain program needs no room to leave
-                place, self.place = self.place, None
-                if place is not None:
-                    place[1][place[2] + ENDED] = monotonic_ns()
-                    if get_current() is place:
-                        set_current(self.outer)
+            except RecursionError:
                 if type(interruption) is RecursionError:
                     return
             raise
 
-    def _finish(
-        self, error: BaseException | None, traceback: TracebackType | None, write_end: Any
-    ) -> None:
+    def _finish(self, error: BaseException | None, traceback: TracebackType | None) -> None:
         """End the record, once, and make the parent current where we were."""
         place = self.place
         if place is not None:
-            write_end(place, error, traceback)
+            end(place, error, traceback)
             leave(place, self.outer)
             self.place = None
 
@@ -196,9 +205,7 @@ class GeneratorActivation(Activation):
                 raise
         return value
 
-    def _finish(
-        self, error: BaseException | None, traceback: TracebackType | None, write_end: Any
-    ) -> None:
+    def _finish(self, error: BaseException | None, traceback: TracebackType | None) -> None:
         """End the record, once; a generator that ends suspended (closed, thrown into) leaves what is current alone."""
         place = self.place
         if place is None:
@@ -207,7 +214,7 @@ class GeneratorActivation(Activation):
             self._went_on(place)
         else:
             leave(place, self.outer)
-        write_end(place, error, traceback)
+        end(place, error, traceback)
         self.place = None
 
     def _went_on(self, place: Place) -> None:

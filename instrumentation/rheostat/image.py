@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _functools import partial  # type: ignore[import-not-found]
 from _thread import get_ident, get_native_id
 from time import monotonic_ns, time_ns
 
@@ -279,15 +280,25 @@ def open_image(program: Program) -> Image:
 
 def _open_in_child() -> None:
     """Go on in a new image; where that fails, unrecorded. Nothing may escape: it would be printed."""
-    global _image
-    parent = _image
-    if parent is None:
-        return
     try:
-        slot = recorder.get_current()[0]
-        _image = Image(*parent.heritage(slot))
-        _image.record()
-    except Exception:
-        _image = None
-        recorder.close_image()
-    parent.release()
+        global _image
+        if _image is not None:
+            slot = recorder.get_current()[0]
+            _image.release()
+            image = Image(*_image.heritage(slot))
+            image.record()
+            _image = image
+    except Exception as error:
+        _record_nothing(error)
+
+
+def _record_nothing(error: Exception) -> None:
+    """In a forked child that could not be given an image for *error*: say so where the parent's events are."""
+    global _image
+    parent, _image = _image, None
+    if parent is not None:
+        for step in (parent.release, recorder.close_image, partial(parent.report, error)):
+            try:
+                step()
+            except Exception:
+                pass  # the others still count; what fails here has failed before, or nobody is left to tell

@@ -17,19 +17,20 @@ from __future__ import annotations
 
 import os
 import sys
+from _collections import deque  # type: ignore[import-not-found]
 from _frozen_importlib_external import SourceFileLoader
 from _functools import partial  # type: ignore[import-not-found]
-from _operator import call
+from _operator import call, delitem, setitem
 from stat import S_ISREG
 
 from rheostat.cache import FileSource
 from rheostat.hook import program_name
 from rheostat.placeholders import MAIN_SITE, MODULE_SITE
-from rheostat.recorder import report
+from rheostat.recorder import report, settle
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import CodeType
     from typing import Any
 
     from rheostat.modules import Modules
@@ -62,19 +63,17 @@ class _Claim:
         self.hook = partial(_Claim.claim, self)
 
     def claim(self, path: str) -> object:
-        if os.path.abspath(path) != self._script:
-            raise ImportError(path)
-        withdraw()
         try:
-            code = self._code(path)
+            if os.path.abspath(path) == self._script:
+                withdraw()
+                code = self._code(path)
+                if code is not None:
+                    self._stand_in(path, code)
+                    return _Importer()
         except Exception as error:
             if not isinstance(error, OSError):
-                report(error)
-            code = None
-        if code is None:
-            raise ImportError(path)
-        self._stand_in(path, code)
-        return _Importer()
+                settle(error)
+        raise ImportError(path)
 
     def _code(self, path: str) -> CodeType | None:
         if path.endswith(".pyc") or not S_ISREG(
@@ -92,15 +91,34 @@ class _Claim:
 
     def _stand_in(self, path: str, code: CodeType) -> None:
         namespace = sys.modules["__main__"].__dict__
-        real = sys.modules.get("runpy")
+        put_back = map(call, _put_back(path, namespace))
         steps = map(
-            call, [partial(_restore, path, namespace, real), partial(exec, code, namespace)]
+            call, [partial(deque(maxlen=0).extend, put_back), partial(exec, code, namespace)]
         )
         write = partial(next, steps)
         stand_in: Any = _Module("runpy")
         output = _Namespace(write=write)
         stand_in._run_module_as_main = partial(print, sep="", end="", file=output)
         sys.modules["runpy"] = stand_in
+
+
+def _put_back(path: str, namespace: dict[str, Any]) -> list[Any]:
+    """Return what is to be called, in C alone, so that everything is as a plain run has it at the script's first line."""
+    real = sys.modules.get("runpy")
+    modules = (
+        partial(setitem, sys.modules, "runpy", real)
+        if real
+        else partial(delitem, sys.modules, "runpy")
+    )
+    folder = [] if sys.flags.safe_path else [os.path.dirname(os.path.realpath(path))]
+    loader = SourceFileLoader("__main__", path)
+    names = {"__file__": path, "__spec__": None, "__cached__": None, "__loader__": loader}
+    return [
+        modules,
+        partial(setitem, sys.path_importer_cache, path, None),
+        partial(setitem, sys.path, slice(0, 1), folder),
+        partial(namespace.update, names),
+    ]
 
 
 def withdraw() -> None:
@@ -121,22 +139,6 @@ def _compiles(source: bytes, path: str) -> bool:
 
 class _Importer:
     """What the path hook returns; nobody asks it anything."""
-
-
-def _restore(path: str, namespace: dict[str, Any], real: ModuleType | None) -> str:
-    """Put everything as a plain run has it when the first line of the script runs."""
-    if real is None:
-        del sys.modules["runpy"]
-    else:
-        sys.modules["runpy"] = real
-    sys.path_importer_cache[path] = None
-    del sys.path[0]
-    if not sys.flags.safe_path:
-        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
-    namespace["__file__"] = path
-    namespace["__spec__"] = namespace["__cached__"] = None
-    namespace["__loader__"] = SourceFileLoader("__main__", path)
-    return ""
 
 
 def _follow_spawned(modules: Modules) -> None:

@@ -136,6 +136,8 @@ def settle(error: BaseException, quiet: bool = False) -> bool:
             report(error)
     except RecursionError:  # no room at the limit, which most likely is what struck
         return type(error) is RecursionError
+    except Exception:  # a failure in telling ours from others
+        return issubclass(type(error), Exception)
     return True
 
 
@@ -168,13 +170,6 @@ def begin(owner: Any) -> None:
     _write_start(words, at << 3, parent[0], thread, monotonic_ns(), owner.head)
 
 
-def enter_unrecorded(owner: Any) -> None:
-    """Make a place of *owner* current that has no record: its call is only counted."""
-    tally[DROPPED] += 1
-    parent = get_current()
-    set_current((parent[0], SCRATCH, 0, owner, parent, get_ident()))
-
-
 def is_inherited(place: Place) -> bool:
     """Say whether the record at *place* belongs to a process that we were forked from."""
     try:
@@ -191,16 +186,6 @@ def end(place: Place, error: BaseException | None, traceback: Any) -> None:
     words, at = place[1], place[2]
     if error is not None and words is not SCRATCH:
         words[at + ERROR] = _describe(error, traceback, place)
-    words[at + ENDED] = monotonic_ns()
-
-
-def end_undescribed(place: Place, error: BaseException | None, traceback: Any = None) -> None:
-    """As `end` where that was interrupted: of *error*, the type alone is recorded, or that there was one."""
-    if is_inherited(place):
-        return
-    words, at = place[1], place[2]
-    if error is not None and words is not SCRATCH and not words[at + ERROR]:
-        words[at + ERROR] = type_ids.get(id(type(error)), 1) << 32
     words[at + ENDED] = monotonic_ns()
 
 
@@ -247,11 +232,13 @@ class Site(int):
                 place[1][place[2] + HEAD] = 0
                 if get_current() is place:
                     set_current(parent)
-            except (UnboundLocalError, RecursionError):
-                pass  # nothing was written yet (and on 3.11 the limit may leave no room to say so)
+            except (UnboundLocalError, RecursionError, ValueError):
+                pass  # nothing was written yet (on 3.11 the limit may leave no room to say so), or it cannot be
             try:
                 if settle(error):
-                    enter_unrecorded(self)
+                    tally[DROPPED] += 1
+                    current = get_current()
+                    set_current((current[0], SCRATCH, 0, self, current, get_ident()))
                     return
             except RecursionError:  # not even for this: the plain program had one call to go
                 error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
@@ -268,30 +255,35 @@ class Site(int):
             words[at + 4] = monotonic_ns()  # ENDED, as a number: a global costs 5 ns
             set_current(parent)
         except BaseException as interruption:
+            # Nothing of ours is called to leave: it may be what failed, and the plain program needs no room to leave.
+            quiet = False
             try:
-                is_left = get_current() is not place
+                found = get_current() if get_current() is place else None
             except UnboundLocalError:  # at the first instruction
-                place, is_left = get_current(), False
+                found = get_current()
+            while found is not None and found[3] is not self:
+                found = found[4]
+            if found is not None:
+                try:
+                    if error is not None and not found[1][found[2] + ERROR]:
+                        found[1][found[2] + ERROR] = type_ids.get(id(type(error)), 1) << 32
+                    found[1][found[2] + ENDED] = monotonic_ns()
+                except ValueError:  # inherited: its process will end it
+                    quiet = True
+                set_current(found[4])
             try:
-                if not is_left:
-                    self._leave(place, error, None, end_undescribed)
-                if settle(interruption, quiet=is_inherited(place)):
+                if settle(interruption, quiet):
                     return
-            except RecursionError:  # the plain program needs no room to leave
-                if not is_left:
-                    place[1][place[2] + ENDED] = monotonic_ns()
-                    set_current(place[4])
+            except RecursionError:
                 if type(interruption) is RecursionError:
                     return
             raise
 
-    def _leave(
-        self, place: Place, error: BaseException | None, traceback: Any, write_end: Any = end
-    ) -> None:
+    def _leave(self, place: Place, error: BaseException | None, traceback: Any) -> None:
         """Leave by an exception, or where what is current is not ours: look for our place above it."""
         for _ in range(1000):
             if place[3] is self:
-                write_end(place, error, traceback)
+                end(place, error, traceback)
                 set_current(place[4])
                 return
             if place[4] is None:  # entered before a fork, or not recorded

@@ -183,7 +183,11 @@ class Rheostat:
 
     def command(self, *words: str, **more: Any) -> Done:
         """Run another command of `rheostat`."""
-        return self._wait(self._start([RHEOSTAT, *words], **more))
+        return self._wait(self.open(*words, **more))
+
+    def open(self, *words: str, **more: Any) -> "subprocess.Popen[str]":
+        """Start another command of `rheostat`."""
+        return self._start([RHEOSTAT, *words], **more)
 
     def _start(
         self,

@@ -8,11 +8,13 @@ import os
 import sys
 import time
 
+from rheostat_agent.backend import wants_delivery
 from rheostat_agent.rundirectory import (
     LOCK,
     LOG,
     RUN,
     discard,
+    is_only_undelivered,
     mark_finished,
     unfinished_runs,
 )
@@ -70,9 +72,12 @@ def recover(state: str, environment: "Mapping[str, str]", but: str = "") -> list
     At most four at once; the next command goes on. Never raises OSError: recovering is never what was asked for.
     """
     started: list[int] = []
+    has_backend = wants_delivery(dict(environment))
     for run in unfinished_runs(state):
         directory = f"{state}/runs/{run}"
         if run == but or is_read(directory):
+            continue
+        if not has_backend and is_only_undelivered(state, run):
             continue
         if not os.path.exists(f"{directory}/{RUN}"):
             _clear_away(state, run)

@@ -8,7 +8,7 @@
         agent.lock          locked by the agent that reads this run
         agent.log           what the agent has to say
         history.sqlite      written by the agent (history/schema.py)
-    STATE/unfinished/ID     an empty file, until the run has been read to its end and delivered
+    STATE/unfinished/ID     a file, until the run has been read to its end and delivered; empty until it has been read
     STATE/index.sqlite      all runs
 
 `run` and `ended` are lines of key=value (rheostat.settings.read_pairs), and appear whole. Imported by the launcher:
@@ -161,6 +161,20 @@ def mark_finished(state: str, run: str) -> None:
         os.unlink(f"{state}/unfinished/{run}")
     except FileNotFoundError:
         return
+
+
+def mark_undelivered(state: str, run: str) -> None:
+    """The run has been read to its end, and a backend is still to have it. Raises OSError."""
+    with open(f"{state}/unfinished/{run}", "wb", buffering=0) as file:
+        file.write(b"undelivered\n")
+
+
+def is_only_undelivered(state: str, run: str) -> bool:
+    """Say whether all that is left to do for *run* needs a backend."""
+    try:
+        return os.path.getsize(f"{state}/unfinished/{run}") > 0
+    except FileNotFoundError:
+        return False
 
 
 def unfinished_runs(state: str) -> list[str]:

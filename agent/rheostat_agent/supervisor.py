@@ -28,7 +28,7 @@ from rheostat_agent.history.writer import (
     move_aside,
     moved_aside,
 )
-from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished
+from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished, mark_undelivered
 from rheostat_agent.takeup import take_up
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -58,6 +58,8 @@ class Supervisor:
         self._index: Index | None = None
         self._reader = take_up(directory, self.info, self._history)
         self._delivery: Delivery | None = None
+        # Also where an agent before us had one to deliver to, and we were started in an environment that names none.
+        self._is_for_backend = self._history.read_meta("resource") is not None
         self._kept_cursor = self._history.read_meta("exported") or 0
         self._kept_processes = _numbers(self._history.read_meta("exported_processes"))
         self._wait_s = _SHORTEST_WAIT_S
@@ -116,6 +118,7 @@ class Supervisor:
         kept = self._history.read_meta("resource")
         kept, attributes = keep_attributes(kept, self.info, environ)
         self._reader.joiner.batch.meta["resource"] = kept
+        self._is_for_backend = True
         self._delivery = Delivery(
             self._directory,
             int(self.info.trace_id, 16),
@@ -191,6 +194,8 @@ class Supervisor:
             self._index.close()
         if is_delivered:
             mark_finished(self._state, self.info.id)
+        else:
+            mark_undelivered(self._state, self.info.id)
 
     def _deliver_rest(self) -> None:
         """Deliver what is left, for as long as the backend takes something now and then."""
@@ -221,7 +226,7 @@ class Supervisor:
 
     def _undelivered(self) -> int:
         """Return how many spans the backend has not acknowledged; 0 if there is none."""
-        if self._delivery is None:
+        if not self._is_for_backend:
             return 0
         ended = [process for process in self._reader.joiner.processes.values() if process.end_ns]
         processes = len(ended) - len(self._kept_processes)

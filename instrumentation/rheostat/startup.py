@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from rheostat import hook, mainmodule
+from rheostat import hook, mainmodule, threads
 from rheostat.cache import Cache
 from rheostat.image import Program, current, open_image
 from rheostat.modules import Modules
@@ -27,6 +27,7 @@ def start(run_directory: str, settings: Settings) -> None:
     image = open_image(Program(f"{run_directory}/spool", name, settings.max_spans))
     modules = Modules(Cache(settings.cache_directory), Selection(settings))
     hook.install(modules)
+    threads.follow()
     mainmodule.install(modules)
     _follow_exec()
     if name in ("-c", "-"):

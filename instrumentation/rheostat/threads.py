@@ -14,6 +14,7 @@ has no frame more.
 from __future__ import annotations
 
 import _thread
+import sys
 from _contextvars import Context
 from _functools import partial  # type: ignore[import-not-found]
 
@@ -36,6 +37,17 @@ def before_threading() -> None:
     _thread.start_new_thread = _start_new_thread
     if "start_joinable_thread" in _originals:
         setattr(_thread, "start_joinable_thread", _start_joinable_thread)  # noqa: B010
+
+
+def follow() -> None:
+    """Put our functions into `threading` itself where it has been imported already: a `.pth` file may have done that."""
+    threading = sys.modules.get("threading")
+    for name, ours in (
+        ("_start_new_thread", _start_new_thread),
+        ("_start_joinable_thread", _start_joinable_thread),
+    ):
+        if getattr(threading, name, None) is _originals.get(name[1:], None) is not None:
+            setattr(threading, name, ours)
 
 
 def _restore() -> None:

@@ -178,3 +178,17 @@ def test_a_backend_that_refuses_is_said(rheostat: Rheostat, backend: Backend) ->
 def test_the_reason_is_told_shortly(logged: str, reason: str) -> None:
     """Of the exporter's own words, those that say what to look at."""
     assert reason_in(logged) == reason
+
+
+def test_a_command_without_a_backend_keeps_the_run(
+    rheostat: Rheostat, own_backend: Backend
+) -> None:
+    """A command in an environment that names no backend does not take the run for delivered."""
+    directory = run_without_backend(rheostat, own_backend.endpoint, "--wait", "0")
+    await_read(rheostat, directory)
+    kill_agents(rheostat)
+    assert listed(rheostat)["undelivered"] == 701
+    rheostat.await_no_agents()
+
+    assert listed(rheostat)["undelivered"] == 701
+    assert (rheostat.state / "unfinished" / directory.name).exists()

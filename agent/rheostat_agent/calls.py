@@ -198,3 +198,19 @@ class Node:
         self.errors = self.items = 0
         self.suspended_ns = 0
         self.elsewhere_ns = 0  # of the durations, on another thread than the parent's
+
+
+class OpenSpan:
+    """A record that has begun."""
+
+    __slots__ = ("away", "ident", "node", "parent", "parent_id", "start_ns")
+
+    def __init__(
+        self, node: Node, parent: int, parent_id: int, away: bool, ident: int, start_ns: int
+    ) -> None:
+        self.node = node
+        self.parent = parent  # slot
+        self.parent_id = parent_id
+        self.away = away  # on another thread than its parent
+        self.ident = ident
+        self.start_ns = start_ns  # monotonic

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from itertools import groupby
 
-from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD_SIZE
+from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD, RECORD_SIZE
 from rheostat_agent.batch import Batch
 from rheostat_agent.events import Event, Malformed, ProcessEvent, parse
 from rheostat_agent.lifetimes import Life
@@ -22,7 +22,7 @@ from rheostat_agent.reader import (
     Spool,
     open_segment,
 )
-from rheostat_agent.stream import ImageStream, record_at
+from rheostat_agent.stream import ImageStream
 from rheostat_agent.values import Value
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -269,7 +269,7 @@ class Image:
             for slot in state.pending:
                 data = state.segment.read(slot - state.segment.first, 1)
                 if slot in open_slots and data:
-                    records[slot] = record_at(data, 0)
+                    records[slot] = RECORD.unpack_from(data)
                 elif data.strip(b"\0"):
                     stream.bad += 1
             state.pending, state.frontier, state.is_changed = [], state.segment.slots, True

@@ -4,9 +4,8 @@
 were. Each record ends up in exactly one of: a row of the batch (it ended), `_open` (it is open), `pending` of its segment
 (empty so far, or of a function not yet known), counted as bad, or forgotten (an import of no interest).
 
-A slot's *place* is its node and its thread (both 32 bits, in an array of 64 bits for each chunk): what its children need
-to know of it. A parent's slot is smaller than its children's, and its record is written before theirs, so that it has its
-place by the time they are read.
+A parent's slot is smaller than its children's, and its record is written before theirs, so that it has its place
+(places.py) by the time they are read.
 
 Imports shorter than a millisecond are held until all that is there has been read; then those that nothing ran inside
 are dropped. Late children of a dropped import (of a thread that it started) become children of its parent.
@@ -15,8 +14,6 @@ Hot: `take` is what ingestion costs besides SQLite. Measured by tests/agent/test
 """
 
 from __future__ import annotations
-
-from array import array
 
 from rheostat.spool.layout import (
     CHUNK_BITS,
@@ -29,13 +26,13 @@ from rheostat.spool.layout import (
     IMPORT,
     ITEMS,
     RECORD,
-    RECORD_SIZE,
     SITE_MASK,
     SUSPENDED,
 )
 from rheostat_agent.batch import Batch
-from rheostat_agent.calls import Calls, Node
+from rheostat_agent.calls import Calls, Node, OpenSpan
 from rheostat_agent.events import ModuleEvent
+from rheostat_agent.places import Places
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
@@ -44,28 +41,10 @@ if TYPE_CHECKING:
 
 SHORT_IMPORT_NS = 1_000_000
 TIME_LIMIT = 1 << 62  # a later time was not written by us; sums of two stay in range
-MAX_CHUNKS = 4096  # whose places are kept, of one image: 32 MiB
-MAX_THREADS = 100_000
 _OUTSIDE = 0xFFFFFFFF  # the "thread" of the process itself
 _SLOT = CHUNK_SLOTS - 1
 
 Resolved = tuple[int, Node, int]  # id of the parent span, its node, its thread
-
-
-class OpenSpan:
-    """A record that has begun."""
-
-    __slots__ = ("away", "ident", "node", "parent", "parent_id", "start_ns")
-
-    def __init__(
-        self, node: Node, parent: int, parent_id: int, away: bool, ident: int, start_ns: int
-    ) -> None:
-        self.node = node
-        self.parent = parent  # slot
-        self.parent_id = parent_id
-        self.away = away  # on another thread than its parent
-        self.ident = ident
-        self.start_ns = start_ns  # monotonic
 
 
 class ImageStream:
@@ -95,8 +74,7 @@ class ImageStream:
         self._root = Node(0, None, FUNCTION)
         self.nodes: list[Node] = [self._root]
         self._by_path: dict[int, Node] = {}
-        self._places: dict[int, array[int]] = {}
-        self._threads: dict[int, int] = {}
+        self._places = Places()
         self._open: dict[int, OpenSpan] = {}
         self._held: dict[int, tuple[OpenSpan, int, int]] = {}  # imports: span, end, error word
         self._parented: set[int] = set()  # imports that something ran inside
@@ -130,39 +108,18 @@ class ImageStream:
         family[head] = node
         return node
 
-    def _thread(self, ident: int) -> int:
-        """Return the number of the thread *ident*; those beyond MAX_THREADS share one."""
-        known = self._threads.get(ident)
-        if known is None:
-            known = len(self._threads)
-            if known < MAX_THREADS:
-                self._threads[ident] = known
-        return known
-
-    def _place(self, slot: int, node: Node, thread: int) -> None:
-        self._chunk(slot >> CHUNK_BITS)[slot & _SLOT] = node.high | thread
-
-    def _chunk(self, chunk: int) -> array[int]:
-        places = self._places.get(chunk)
-        if places is None:
-            if len(self._places) >= MAX_CHUNKS:
-                del self._places[next(iter(self._places))]
-            places = self._places[chunk] = array("Q", bytes(8 << CHUNK_BITS))
-        return places
-
     def _resolve(self, parent: int, slot: int) -> Resolved:
         """Return what a record needs to know of its parent; the process, if that is not known."""
         while parent in self._dropped:
             parent = self._dropped[parent]
         if not 0 < parent < slot:
             return self.process_span, self._root, _OUTSIDE
-        places = self._places.get(parent >> CHUNK_BITS)
-        place = places[parent & _SLOT] if places else 0
+        place = self._places.get(parent)
         if place:
             return self.base + parent, self.nodes[place >> 32], place & 0xFFFFFFFF
         span = self._open.get(parent)
         if span is not None:
-            return self.base + parent, span.node, self._thread(span.ident)
+            return self.base + parent, span.node, self._places.thread(span.ident)
         return self.process_span, self._root, _OUTSIDE
 
     # Records
@@ -170,7 +127,7 @@ class ImageStream:
     def take(self, slot: int, data: bytes | memoryview, batch: Batch) -> list[int]:
         """Read the records from *slot* on, none of which was seen before, all in one chunk; return what is pending."""
         base, process, offset = self.base, self.process, self._offset
-        places, append = self._chunk(slot >> CHUNK_BITS), batch.spans.append
+        places, append = self._places.chunk(slot), batch.spans.append
         pending: list[int] = []
         last_parent = last_ident = -1
         last_ns = self.last_ns
@@ -182,7 +139,7 @@ class ImageStream:
                 parent_id, node, parent_thread = self._resolve(parent, slot)
                 is_sane = parent < slot and not ident >> 63
                 children, marks = node.children if is_sane else {}, node.is_import
-                thread = self._thread(ident)
+                thread = self._places.thread(ident)
                 last_parent, last_ident = parent, ident
             child = children.get(head)
             if child is None or not start <= end < TIME_LIMIT or error or suspended or items:
@@ -227,8 +184,8 @@ class ImageStream:
         node = self._child(parent_node, head)
         if node is None:
             return True
-        thread = self._thread(ident)
-        self._place(slot, node, thread)
+        thread = self._places.thread(ident)
+        self._places.put(slot, node.high, thread)
         away = thread != parent_thread
         span = OpenSpan(node, parent, parent_id, away, ident, start)
         self.last_ns = max(self.last_ns, start, end)
@@ -420,13 +377,8 @@ class ImageStream:
             kind = self._calls.kind(known.function)
             node = self._by_path[path] = Node(len(self.nodes), known, kind)
             self.nodes.append(node)
-        self._place(slot, node, self._thread(ident))
+        self._places.put(slot, node.high, self._places.thread(ident))
 
     def restore_parent(self, slot: int) -> None:
         """Know that something ran inside *slot*, which was not settled yet."""
         self._parented.add(slot)
-
-
-def record_at(data: bytes, index: int) -> tuple[int, ...]:
-    """Return the record number *index* of *data*."""
-    return RECORD.unpack_from(data, index * RECORD_SIZE)

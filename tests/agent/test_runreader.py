@@ -16,8 +16,8 @@ for _ in range(10): load()
 """
 
 
-def read_to_end(directory: Path, rounds: int = 1000) -> History:
-    """Read the run in *directory* in at most *rounds* rounds; return its history."""
+def read_to_end(directory: Path, rounds: int = 1000) -> None:
+    """Read the run in *directory* into its history in at most *rounds* rounds."""
     writer = HistoryWriter(f"{directory}/history.sqlite")
     reader = take_up(str(directory), RunInfo.read(f"{directory}/{RUN}"), writer)
     for _ in range(rounds):
@@ -27,7 +27,6 @@ def read_to_end(directory: Path, rounds: int = 1000) -> History:
         raise AssertionError(f"not read in {rounds} rounds")
     reader.close()
     writer.close()
-    return History(directory)
 
 
 def test_word_of_the_end_that_comes_last_of_all_is_heard(
@@ -43,7 +42,8 @@ def test_word_of_the_end_that_comes_last_of_all_is_heard(
         return False
 
     monkeypatch.setattr(runreader, "is_launcher_alive", leave_word_and_end)
-    history = read_to_end(directory)
+    read_to_end(directory)
+    history = History(directory)
 
     assert history.processes[1].exit_code == 3
     assert history.names() == {"unread.load": 10}

@@ -23,6 +23,7 @@ if os.environ.get("PYTHONPATH"):
     _leave_users_path()
 
 from rheostat import __version__
+from rheostat_agent.cli.actions import ACTIONS
 from rheostat_agent.cli.commands import COMMANDS, HELP
 from rheostat_agent.cli.options import UsageError, parse, suggestion
 
@@ -76,7 +77,7 @@ def _act(command: "Command", rest: "list[str]") -> int:
         return 0
     if positional and not command.takes_words:
         raise UsageError(f"there is no {positional[0]}{suggestion(positional[0], command.words)}")
-    status = command.act(values, positional)
+    status = ACTIONS[command.name](values, positional)
     sys.stdout.flush()  # while a failure can still be told
     return status
 

@@ -9,51 +9,8 @@ from rheostat_agent.cli.options import (
     seconds_of,
 )
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 MAX_SPANS = 5_000_000
 MAX_DISK = 2_000_000_000
-
-
-def _run(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.launcher import signals
-
-    held = signals.hold()  # before the imports that take their time: Ctrl-C is the program's
-    from rheostat_agent.cli.run import run
-
-    return run(values, words, held)
-
-
-def _show(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.cli.show import show
-
-    return show(values, words)
-
-
-def _runs(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.cli.runs import runs
-
-    return runs(values, words)
-
-
-def _prune(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.cli.runs import prune
-
-    return prune(values, words)
-
-
-def _export(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.cli.export import export
-
-    return export(values, words)
-
-
-def _completion(values: "dict[str, Any]", words: "list[str]") -> int:
-    from rheostat_agent.cli.completion import completion
-
-    return completion(values, words)
 
 
 _JSON = Option("--json", "", "print JSON")
@@ -100,7 +57,6 @@ _ALL = [
             ),
             Option("--quiet", "", "print nothing of our own"),
         ],
-        _run,
         passes_rest=True,
     ),
     Command(
@@ -118,7 +74,6 @@ _ALL = [
             Option("--grep", "TEXT", "only paths with this in a name"),
             _JSON,
         ],
-        _show,
         words=("last",),
     ),
     Command(
@@ -130,7 +85,6 @@ _ALL = [
             Option("--limit", "N", "only this many (20; 0: all)", 20, number),
             _JSON,
         ],
-        _runs,
         words=("prune",),
         takes_words=False,
     ),
@@ -151,7 +105,6 @@ _ALL = [
             ),
             Option("--dry-run", "", "only say what would be removed"),
         ],
-        _prune,
         takes_words=False,
     ),
     Command(
@@ -169,7 +122,6 @@ _ALL = [
             ),
             Option("--output", "FILE", "where to (standard output)"),
         ],
-        _export,
         words=("last",),
     ),
     Command(
@@ -177,7 +129,6 @@ _ALL = [
         "bash|zsh|fish",
         'Print a completion script.\nExample: eval "$(rheostat completion bash)"',
         [],
-        _completion,
         words=("bash", "zsh", "fish"),
     ),
 ]

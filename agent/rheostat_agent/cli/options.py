@@ -42,7 +42,7 @@ class Option:
 
 
 class Command:
-    """A command: its words, what it is for, its options, and the function that does it."""
+    """A command: its words, what it is for, and its options. What it does is in actions.py."""
 
     def __init__(
         self,
@@ -50,7 +50,6 @@ class Command:
         usage: str,
         text: str,
         options: "list[Option]",
-        act: "Callable[[dict[str, Any], list[str]], int]",
         passes_rest: bool = False,
         words: "tuple[str, ...]" = (),
         takes_words: bool = True,
@@ -60,7 +59,6 @@ class Command:
         self.usage = usage
         self.text = text
         self.options = options
-        self.act = act
         self.passes_rest = passes_rest
         self.words = words
         self.takes_words = takes_words

@@ -7,6 +7,7 @@ import time
 import rheostat
 from rheostat.settings import Settings, write_settings
 from rheostat_agent import streams
+from rheostat_agent.cli.commands import COMMANDS
 from rheostat_agent.cli.options import UsageError, suggestion
 from rheostat_agent.launcher import child, signals
 from rheostat_agent.launcher.environment import inherited_environment
@@ -70,8 +71,6 @@ def _check(words: "list[str]") -> None:
     """Raise UsageError where the first word is meant as an option of ours."""
     first = words[0] if words else ""
     if first.startswith("-") and first != "-" and first[:2] not in ("-m", "-c"):
-        from rheostat_agent.cli.commands import COMMANDS
-
         names = [option.name for option in COMMANDS["run"].options]
         raise UsageError(f"unknown option {first}{suggestion('-' + first, names)}")
 

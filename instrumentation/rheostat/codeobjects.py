@@ -35,6 +35,10 @@ _OPCODES = {
 LOAD_CONST, BEFORE_WITH, EXTENDED_ARG, PUSH_NULL, NOP, SETUP_ANNOTATIONS = _OPCODES.get(
     sys.version_info[1], (0,) * 6
 )
+_THREE_CONSTANTS = bytes(
+    [LOAD_CONST] * 3
+)  # the way out of a `with` begins with them: None, None, None
+_RETURN_CONST = 121  # 3.12
 # A module's SETUP_ANNOTATIONS stands on the line of the first statement, which is our `with`.
 _BEFORE_ENTRANCE = (EXTENDED_ARG, PUSH_NULL, NOP, SETUP_ANNOTATIONS)
 
@@ -184,6 +188,24 @@ def _varint(number: int) -> bytes:
         number >>= 6
     out.append(number)
     return bytes(out)
+
+
+def mend_exits(code: CodeType) -> CodeType:
+    """Return *code* with every way out of a `with` of ours on one line to its end.
+
+    3.12 gives one that several places lead to the line of one of them at its first instruction, and none to the rest. A
+    frame that returns from nowhere breaks debuggers.
+    """
+    if sys.version_info[:2] != (3, 12):
+        return code
+    opcodes, lines = code.co_code[::2], [line for line, *_ in code.co_positions()]
+    for unit in range(len(lines) - 2):
+        if opcodes[unit : unit + 3] != _THREE_CONSTANTS or lines[unit] is None:
+            continue
+        if lines[unit + 1] is None:
+            stop = opcodes.index(_RETURN_CONST, unit) + 1
+            code = set_line(code, unit + 1, stop, lines[unit])
+    return code
 
 
 def first_line_after(code: CodeType, unit: int) -> int | None:

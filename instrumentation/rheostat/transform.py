@@ -25,7 +25,14 @@ import _ast
 import _warnings
 import sys
 
-from rheostat.codeobjects import Code, first_line_after, leave_line, set_line, with_entrance
+from rheostat.codeobjects import (
+    Code,
+    first_line_after,
+    leave_line,
+    mend_exits,
+    set_line,
+    with_entrance,
+)
 from rheostat.exits import closes, end_in, nothing, refuse_loose_breaks, return_from_its_line
 from rheostat.nodes import (
     BEFORE_YIELD,
@@ -191,6 +198,7 @@ def _settle_lines(code: CodeType) -> CodeType:
         return code
     if len(ours) > 1:
         code = leave_line(code, BEFORE_YIELD["lineno"])
+    code = mend_exits(code)
     start, stop = with_entrance(code, entries[0])
     return set_line(code, start, stop, first_line_after(code, stop))
 

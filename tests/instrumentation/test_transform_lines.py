@@ -117,7 +117,8 @@ def test_opcodes(python: str) -> None:
     names = ["LOAD_CONST", "BEFORE_WITH", "EXTENDED_ARG", "PUSH_NULL", "NOP", "SETUP_ANNOTATIONS"]
     program = (
         "import opcode, sys; sys.path.insert(0, sys.argv[1]); from rheostat import codeobjects\n"
-        f"for name in {names}: assert opcode.opmap[name] == getattr(codeobjects, name), name"
+        f"for name in {names}: assert opcode.opmap[name] == getattr(codeobjects, name), name\n"
+        "if sys.version_info[:2] == (3, 12): assert opcode.opmap['RETURN_CONST'] == codeobjects._RETURN_CONST"
     )
     done = subprocess.run(
         [python, "-I", "-c", program, str(INSTRUMENTATION)], capture_output=True, text=True,

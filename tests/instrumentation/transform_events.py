@@ -5,8 +5,7 @@
 Run by test_transform_events.py in each interpreter. The sites do nothing, and are not looked at: here it is the program's
 own code that is. Left out of the programs, because CPython's compiler then lays out shared ways out otherwise:
 
-- 3.12: a `with` that swallows an exception at the very end of a function or module has its line once more, and its return
-  has no line;
+- 3.12: a `with` that swallows an exception at the very end of a function or module has its line once more;
 - a yield within `and`, `or` or a condition: resumed, it has its line once more or once less;
 - the return of a condition of several lines, and loops in a `finally` that a return goes through: the line once more.
 - from 3.12, a conditional expression in a function's last statement: the line once more, as elsewhere without us.

@@ -253,6 +253,38 @@ def test_debugger_off_the_end(lab: Lab) -> None:
     assert "--Return--" in plain.stdout
 
 
+SUPPRESSED = """
+import contextlib
+
+def ends(x):
+    with contextlib.suppress(KeyError):
+        {}[x]
+
+def either(x):
+    if x:
+        with contextlib.suppress(KeyError):
+            {}[x]
+
+ends(1), either(1)
+with contextlib.suppress(KeyError):
+    ends(2)
+    {}[3]
+"""
+
+
+def test_debugger_after_suppressed_errors(lab: Lab) -> None:
+    """pdb steps out of functions that end in a `with` that swallows an error; on 3.12 past the `with` once more."""
+    lab.write("work.py", SUPPRESSED)
+    lab.write("job.py", "import work\n")
+    commands = "break work.py:6\nbreak work.py:11\ncontinue\n" + "next\n" * 40 + "quit\n"
+    observed = lab.observed("-m", "pdb", "job.py", input=commands)
+    plain = lab.plain("-m", "pdb", "job.py", input=commands)
+    assert "Uncaught exception" not in observed.stdout
+    assert observed.stdout.count("--Return--") >= 3
+    if "3.12" not in lab.python:
+        assert ADDRESS.sub("X", observed.stdout) == ADDRESS.sub("X", plain.stdout)
+
+
 def test_doctest(lab: Lab) -> None:
     """doctest finds, runs and reports the examples of observed functions with the lines they are on."""
     lab.write("work.py", WORK)

@@ -67,29 +67,13 @@ if TYPE_CHECKING:
 _OBSERVED_DUNDERS = frozenset(
     ["__init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"]
 )
-_JIT = frozenset(
-    [
-        "jit",
-        "njit",
-        "vectorize",
-        "guvectorize",
-        "cfunc",
-        "stencil",
-        "jit_class",
-        "jitclass",
-        "torch.compile",
-        "jax.jit",
-        "ray.remote",
-        "torch.jit.script",
-        "tf.function",
-        "triton.jit",
-        "cuda.jit",
-        "numba.jit",
-        "numba.njit",
-        "cython.cfunc",
-        "cython.ccall",
-    ]
-)
+# Decorators that compile what they are given from its source or bytecode. Of numba, all do; and whatever is called `jit`,
+# wherever it comes from: a function that is not recorded is better than one that does not compile.
+_COMPILERS = frozenset([
+    "cython.ccall", "cython.compile", "jax.pmap", "ray.remote", "stencil", "taichi.func", "taichi.kernel",
+    "tensorflow.function", "torch.compile", "torch.jit.script", "vectorize",
+])  # fmt: skip
+_COMPILERS_ANYWHERE = frozenset(["cfunc", "guvectorize", "jit", "jitclass", "njit"])
 _MAX_LEFT_ALONE = 20  # functions of one module that do not compile with our `with` before the module is left alone
 
 
@@ -222,11 +206,13 @@ class _Rewrite:
         self._module = module
         self._wants = wants
         self._alone = alone
+        self._imported: dict[str, str] = {}
         self._extents: list[tuple[int, int]] = []
         self.functions: list[Function] = []
         self.skipped: list[tuple[str, str]] = []
 
     def module(self, tree: Any, body: int | None) -> None:
+        self._imported = _imports(tree.body)
         self._statements(tree.body, _Scope(self._module, "module"))
         if body is None:
             return
@@ -261,7 +247,11 @@ class _Rewrite:
 
     def _function(self, node: Any, scope: _Scope) -> None:
         name = f"{scope.name}.{node.name}"
-        reason = self._alone.get(node.lineno) or _reason_to_skip(node, scope) or self._wants(name)
+        reason = (
+            self._alone.get(node.lineno)
+            or _reason_to_skip(node, scope, self._imported)
+            or self._wants(name)
+        )
         if reason == "jit":
             self.skipped.append((name, "compiled by a decorator"))
             return  # what is inside is compiled as well
@@ -348,13 +338,13 @@ def _is_future_import(node: Any) -> bool:
     return isinstance(node, _ast.ImportFrom) and node.module == "__future__" and node.level == 0
 
 
-def _reason_to_skip(node: Any, scope: _Scope) -> str | None:
+def _reason_to_skip(node: Any, scope: _Scope, imported: dict[str, str]) -> str | None:
     """Return why a function is not observed by default, whatever it is called; None if it is."""
     name = node.name
     if name.startswith("__") and name.endswith("__") and name not in _OBSERVED_DUNDERS:
         return "special method"
-    decorators = [_dotted(decorator) for decorator in node.decorator_list]
-    if any(d in _JIT or d.split(".")[0] == "numba" for d in decorators):
+    decorators = [_dotted(decorator, imported) for decorator in node.decorator_list]
+    if any(_compiles(decorator) for decorator in decorators):
         return "jit"
     if any(d.split(".")[-1] == "overload" for d in decorators):
         return "overload: never called"
@@ -368,8 +358,31 @@ def _reason_to_skip(node: Any, scope: _Scope) -> str | None:
     return None
 
 
-def _dotted(node: Any) -> str:
-    """Return the dotted name of a decorator, called or not; empty if it is another expression."""
+def _compiles(decorator: str) -> bool:
+    return (
+        decorator in _COMPILERS
+        or decorator.startswith("numba.")
+        or decorator.rpartition(".")[2] in _COMPILERS_ANYWHERE
+    )
+
+
+def _imports(body: list[Any]) -> dict[str, str]:
+    """Return what each name stands for that *body*, of a module, imports: `{"nb": "numba"}`."""
+    found: dict[str, str] = {}
+    pending = [body]
+    while pending:
+        for node in pending.pop():
+            if isinstance(node, _ast.Import):
+                found |= {name.asname: name.name for name in node.names if name.asname}
+            elif isinstance(node, _ast.ImportFrom) and node.module and not node.level:
+                found |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
+            elif not isinstance(node, (*FUNCTIONS, _ast.ClassDef)):
+                pending.extend(blocks_of(node))
+    return found
+
+
+def _dotted(node: Any, imported: dict[str, str]) -> str:
+    """Return the dotted name of a decorator, called or not, by its import; empty if it is another expression."""
     if isinstance(node, _ast.Call):
         node = node.func
     parts = []
@@ -378,4 +391,4 @@ def _dotted(node: Any) -> str:
         node = node.value
     if not isinstance(node, _ast.Name):
         return ""
-    return ".".join([node.id, *reversed(parts)])
+    return ".".join([imported.get(node.id, node.id), *reversed(parts)])

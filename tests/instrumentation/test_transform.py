@@ -129,3 +129,26 @@ def test_jit_functions_are_left_alone() -> None:
         ("m.a", "compiled by a decorator"),
         ("m.c", "overload: never called"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("imports", "decorator", "compiled"),
+    [
+        ("import numba as nb", "nb.njit", True),
+        ("import numba", "numba.cuda.jit(device=True)", True),
+        ("from numba import njit as fast", "fast(cache=True)", True),
+        ("from numba import cuda", "cuda.jit", True),
+        ("try:\n    from numba import jit as j\nexcept ImportError:\n    j = None", "j", True),
+        ("import torch as t", "t.compile", True),
+        ("import tensorflow as tf", "tf.function", True),
+        ("from helpers import njit", "njit", True),
+        ("from .compat import njit", "njit", True),
+        ("import numpy as np", "np.vectorize", False),
+        ("import nb", "nb.njit", True),
+        ("from functools import cache as jit", "jit", False),
+    ],
+)
+def test_compilers_are_known_by_their_imports(imports: str, decorator: str, compiled: bool) -> None:
+    """Whatever a compiling decorator is called here, it is known by where it comes from, or by its own name."""
+    found = names(f"{imports}\n@{decorator}\ndef f(): pass\n", None)
+    assert found == ([] if compiled else ["m.f"])

@@ -44,7 +44,9 @@ def start_agent(
         else (os.POSIX_SPAWN_DUP2, pipe, descriptor)
         for descriptor, pipe in ((0, commands), (1, answers))
     ]
-    actions += [(os.POSIX_SPAWN_CLOSE, number) for number in inherited() if number > 2]
+    # One above the limit was opened before the limit was lowered; posix_spawn refuses it, and the agent closes it itself.
+    limit = os.sysconf("SC_OPEN_MAX")
+    actions += [(os.POSIX_SPAWN_CLOSE, number) for number in inherited() if 2 < number < limit]
     actions.append((os.POSIX_SPAWN_OPEN, 2, f"{directory}/{LOG}", log, 0o600))
     return os.posix_spawn(
         sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=()

@@ -31,10 +31,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 BUDGET = 20_000  # records a round
+_MANY_SEGMENTS = 64  # of one image that are open at once
 _LOOK_EVERY_S = 1.0  # at the size on disk
 _ENDING_WAIT_NS = (
     2_000_000_000  # for the launcher's word on how the program ended, after its end was seen
 )
+
+
+class TooFewDescriptors(Exception):
+    """The limit on open files is too low to read the run; nothing is lost."""
 
 
 class RunReader:
@@ -73,6 +78,7 @@ class RunReader:
         progress = bool(self.lives.find_deaths(time.monotonic_ns())) or progress
         if not progress:
             progress = self._bury()
+        self._look_for_removal()
         self._write_changes()
         self.commit()
         self._look_at_size()
@@ -138,7 +144,8 @@ class RunReader:
     def _bury(self) -> bool:
         """Close the images of the dead, all of whose records have been read, and those that exec replaced.
 
-        What could not be opened waits until others are closed; if there are none, it is given up.
+        What could not be opened waits until others are closed. If there are none, an image with many more segments than
+        a recorder leaves open is given up; else all is left to an agent that may open more. Raises TooFewDescriptors.
         """
         starved = [image for image in self.images.values() if image.is_starved]
         fed = [image for image in self.images.values() if not image.is_starved]
@@ -152,6 +159,8 @@ class RunReader:
         if nameless:
             return True
         greedy = max(starved, key=lambda image: len(image.segments))
+        if len(greedy.segments) < _MANY_SEGMENTS:
+            raise TooFewDescriptors("too few descriptors to read this run: a later command goes on")
         greedy.bad.append("some of its files could not be opened: too few descriptors")
         return self._bury_images([greedy])
 
@@ -324,16 +333,19 @@ class RunReader:
                     del image.segments[number]
                     self.joiner.batch.removed_segments.append((image.base, number))
 
+    def _look_for_removal(self) -> None:
+        """Say once that somebody removed the spool."""
+        if not self._is_removed and self._spool.is_removed():
+            self._is_removed = True
+            text = "the spool was removed: what had not been read, and is recorded from here on, is lost"
+            self.joiner.note(None, "error", text)
+
     def _look_at_size(self) -> None:
         """Have recording stop where the run has reached --max-disk, and go on when there is room again."""
         now = time.monotonic()
         if now - self._looked < _LOOK_EVERY_S:
             return
         self._looked = now
-        if self._spool.is_removed() and not self._is_removed:
-            self._is_removed = True
-            text = "the run directory was removed: what is recorded from here on is lost"
-            self.joiner.note(None, "error", text)
         files = (f"{self.history.path}{end}" for end in ("", "-wal"))
         kept = sum(os.stat(file).st_size for file in files if os.path.exists(file))
         self.size_bytes = kept + self._spool.size()

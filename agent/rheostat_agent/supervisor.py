@@ -29,6 +29,7 @@ from rheostat_agent.history.writer import (
     moved_aside,
 )
 from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished, mark_undelivered
+from rheostat_agent.runreader import TooFewDescriptors
 from rheostat_agent.takeup import take_up
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -319,8 +320,8 @@ def main(arguments: list[str]) -> int:
     """Run the agent on the run directory arguments[0]."""
     os.umask(0o077)
     directory, channel = arguments[0], Channel()
+    free_limits()  # first: descriptors may be open beyond the limit that was set for the program
     let_go()
-    free_limits()
     if not channel.wait_for_run(directory) or lock(directory) is None:
         return 0
     die_first()
@@ -331,7 +332,7 @@ def main(arguments: list[str]) -> int:
         log.write(str(error))
         _begin_anew(directory)
         return 1
-    except (NewerSchema, HistoryBusy) as error:
+    except (NewerSchema, HistoryBusy, TooFewDescriptors) as error:
         log.write(str(error))
         return 1
     except Exception:  # noqa: BLE001  # the last resort: one entry in our own file

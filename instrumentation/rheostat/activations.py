@@ -15,6 +15,7 @@ from rheostat import recorder
 from rheostat.recorder import (
     ROOT,
     SCRATCH,
+    UNDESCRIBED,
     begin,
     end,
     get_current,
@@ -119,7 +120,8 @@ class Activation:
             if place is not None:
                 try:
                     if error is not None and not place[1][place[2] + ERROR]:
-                        place[1][place[2] + ERROR] = recorder.type_ids.get(id(type(error)), 1) << 32
+                        limit_reached = type(error) is RecursionError
+                        place[1][place[2] + ERROR] = UNDESCRIBED << limit_reached
                     place[1][place[2] + ENDED] = monotonic_ns()
                 except ValueError:  # inherited: its process will end it
                     pass

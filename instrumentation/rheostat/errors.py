@@ -60,7 +60,7 @@ class Describer:
     def __init__(self, append: Callable[[bytes], object]) -> None:
         self._append = append
         self._numbers = count(1)
-        self.types = {id(BaseException): 1, id(RecursionError): 2}  # id of each type told of
+        self._types = {id(BaseException): 1, id(RecursionError): 2}  # id of each type told of
         self._kept: list[type] = []  # those types, for an identity may be used again
         self._type_numbers = count(3)
         self._passing: dict[int, tuple[int, CodeType, int, int]] = {}  # by thread
@@ -110,12 +110,12 @@ class Describer:
         return kind << 32 | number
 
     def _type_id(self, kind: type) -> int:
-        known = self.types.get(id(kind))
+        known = self._types.get(id(kind))
         if known is None:
             known = next(self._type_numbers)
             self._append(encode(ERRTYPE, known, type_name(kind)))
             self._kept.append(kind)
-            self.types[id(kind)] = known
+            self._types[id(kind)] = known
         return known
 
     def _has_budget(self) -> bool:

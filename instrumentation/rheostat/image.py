@@ -110,7 +110,6 @@ class Image:
         """Make the recorder write into this image from here on."""
         recorder.open_image(
             self._segments.views,
-            self._describer.types,
             self.find_words,
             self.introduce,
             self._describer.describe,

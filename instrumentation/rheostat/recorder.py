@@ -47,6 +47,10 @@ _write_start = Struct("@4Q").pack_into  # layout.START in native order: a third 
 SCRATCH = memoryview(bytearray(64)).cast("Q")
 ROOT: Place = (0, SCRATCH, 0, None, None, get_ident())
 
+# The error word of a record whose end was interrupted: type 1 of errors.KNOWN_TYPES, or shifted by one, type 2. (At the
+# recursion limit there is no room for a lookup.)
+UNDESCRIBED = 1 << 32
+
 _OWN = ("<rheostat ", __file__.rpartition("/")[0] + "/")  # where our code comes from
 _LIBRARY = (os.__file__.rpartition("/")[0] + "/", "<frozen ")
 
@@ -57,7 +61,6 @@ set_current = _current.set
 next_slot = count(1).__next__
 get_words: Any = {}.get  # chunk → its words
 tally = memoryview(bytearray(64)).cast("Q")  # its word DROPPED counts the calls that go unrecorded
-type_ids: dict[int, int] = {}  # of exceptions, by the identity of the type
 # Slow paths; image.py puts in its own when it opens an image.
 _find_words: Any = None
 _introduce: Any = None
@@ -67,7 +70,6 @@ _report: Any = None
 
 def open_image(
     segment_views: dict[int, Any],
-    known_types: dict[int, int],
     find_words: Any,
     introduce: Any,
     describe: Any,
@@ -79,8 +81,8 @@ def open_image(
     called when a span's thread is not its parent's; *describe*(error, traceback, place) → the record's error word;
     *report*(exception) keeps a failure of ours.
     """
-    global next_slot, get_words, type_ids, tally, _find_words, _introduce, _describe, _report
-    get_words, type_ids, next_slot = segment_views.get, known_types, count(1).__next__
+    global next_slot, get_words, tally, _find_words, _introduce, _describe, _report
+    get_words, next_slot = segment_views.get, count(1).__next__
     tally = memoryview(bytearray(64)).cast("Q")
     _find_words, _introduce, _describe, _report = find_words, introduce, describe, report
     set_current(ROOT)
@@ -88,9 +90,7 @@ def open_image(
 
 def close_image() -> None:
     """Record nothing from here on."""
-    open_image(
-        {}, {}, lambda slot: None, lambda thread: None, lambda *failure: 0, lambda error: None
-    )
+    open_image({}, lambda slot: None, lambda thread: None, lambda *failure: 0, lambda error: None)
 
 
 def count_in(words: Any) -> None:
@@ -266,7 +266,7 @@ class Site(int):
             if found is not None:
                 try:
                     if error is not None and not found[1][found[2] + ERROR]:
-                        found[1][found[2] + ERROR] = type_ids.get(id(type(error)), 1) << 32
+                        found[1][found[2] + ERROR] = UNDESCRIBED << (type(error) is RecursionError)
                     found[1][found[2] + ENDED] = monotonic_ns()
                 except ValueError:  # inherited: its process will end it
                     quiet = True

@@ -40,6 +40,10 @@ def _start(run):
         _find_folder_of_script()
         _tell(run, 6, ("process", "process %d" % os.getpid(), "a sub-interpreter is not observed"))
         return
+    if not _has_room():
+        why = "its limit on address space is tight"
+        _tell(run, 6, ("process", "process %d" % os.getpid(), why))
+        return
     with open(run + "/settings", "rb", buffering=0) as file:
         data = file.read()
     with_user, sys.path[:] = sys.path[:], _standard_path()
@@ -87,6 +91,19 @@ def _is_supported():
     free_threaded = "t" in getattr(sys, "abiflags", "")
     name = getattr(getattr(sys, "implementation", None), "name", "")
     return name == "cpython" and (3, 11) <= sys.version_info[:2] <= (3, 13) and not free_threaded
+
+
+def _has_room():
+    # type: () -> bool
+    """Say whether a limit on address space is so wide that the program cannot miss the few MiB that we take of it."""
+    with open("/proc/self/limits", "rb", buffering=0) as file:
+        limits = file.read()
+    limit = limits.partition(b"Max address space")[2].split(None, 1)[0]
+    if limit == b"unlimited":
+        return True
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        pages = int(file.read().split()[0])
+    return int(limit) - pages * os.sysconf("SC_PAGESIZE") > 256 << 20
 
 
 def _is_main_interpreter():

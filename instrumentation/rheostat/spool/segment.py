@@ -20,7 +20,7 @@ import os
 import sys
 from _functools import partial  # type: ignore[import-not-found]
 from itertools import count
-from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_FSIZE, getrlimit
 
 from rheostat.spool.layout import (
     CHUNK_BITS,
@@ -42,6 +42,7 @@ _write, _mmap = os.write, mmap.mmap
 _KEPT: list[object] = []
 os.register_at_fork(after_in_child=partial(len, _KEPT))
 
+_SHARE = 32  # of a limit on address space, segments take one part in so many
 _PIECE = 256 << 10  # bytes allocated by one call
 
 # Opens each of the paths it is given. `list.extend` of it is one step: an exception out of a signal handler cannot strike
@@ -57,6 +58,13 @@ def _check_file_size(size: int) -> None:
     limit = getrlimit(RLIMIT_FSIZE)[0]
     if limit != RLIM_INFINITY and size > limit:
         raise OSError(27, f"a file of {size} bytes is over the limit on file sizes, {limit}")
+
+
+def _check_address_space(size: int) -> None:
+    """Raise MemoryError if *size* more bytes of ours would be a part of a limit on address space that the program might miss."""
+    limit = getrlimit(RLIMIT_AS)[0]
+    if limit != RLIM_INFINITY and size > limit // _SHARE:
+        raise MemoryError("the limit on address space leaves no room for more records")
 
 
 def _allocate(descriptor: int, size: int) -> None:
@@ -98,7 +106,16 @@ class Segments:
     occasion to make that segment, while the signal handlers and threads that run meanwhile record into the chunk.
     """
 
-    __slots__ = ("_base", "_chunks", "_directory", "_groups", "_numbers", "newest", "views")
+    __slots__ = (
+        "_base",
+        "_chunks",
+        "_directory",
+        "_groups",
+        "_mapped",
+        "_numbers",
+        "newest",
+        "views",
+    )
 
     def __init__(self, directory: str, base: int) -> None:
         self._directory = directory
@@ -106,6 +123,7 @@ class Segments:
         self._groups: dict[int, memoryview] = {}
         self._chunks: dict[int, memoryview] = {}
         self._numbers = count()
+        self._mapped = 0  # bytes
         self.newest: memoryview | None = None  # the words of the segment made last
         self.views: dict[int, memoryview] = {}
 
@@ -141,6 +159,7 @@ class Segments:
     def _create(self, first: int, chunks: int, now_ns: int) -> tuple[memoryview, str]:
         size = RECORD_SIZE + chunks * CHUNK_SLOTS * RECORD_SIZE
         _check_file_size(size)
+        _check_address_space(self._mapped + size)
         path = f"{self._directory}/{spans_name(self._base, next(self._numbers))}"
         descriptors: list[int] = []
         try:
@@ -161,6 +180,7 @@ class Segments:
             if descriptors:
                 _unlink(path)
             raise
+        self._mapped += size
         words[0] = MAGIC  # last: a reader that sees it sees the rest
         return words, path
 

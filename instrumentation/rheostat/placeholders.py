@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Step: TypeAlias = tuple[CodeType, tuple[tuple[int, int, int], ...], tuple[tuple[int, int], ...]]
     Plan: TypeAlias = tuple[Step, ...]
 
-VERSION = 4  # of the transform and of this; part of the cache's key
+VERSION = 5  # of the transform and of this; part of the cache's key
 
 MARK = "\0rheostat"
 SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)

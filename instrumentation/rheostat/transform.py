@@ -33,6 +33,7 @@ from rheostat.codeobjects import (
     set_line,
     with_entrance,
 )
+from rheostat.compilers import compiled_by_call, dotted, imports_of, is_compiler
 from rheostat.exits import closes, end_in, nothing, refuse_loose_breaks, return_from_its_line
 from rheostat.nodes import (
     BEFORE_YIELD,
@@ -67,13 +68,6 @@ if TYPE_CHECKING:
 _OBSERVED_DUNDERS = frozenset(
     ["__init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"]
 )
-# Decorators that compile what they are given from its source or bytecode. Of numba, all do; and whatever is called `jit`,
-# wherever it comes from: a function that is not recorded is better than one that does not compile.
-_COMPILERS = frozenset([
-    "cython.ccall", "cython.compile", "jax.pmap", "ray.remote", "stencil", "taichi.func", "taichi.kernel",
-    "tensorflow.function", "torch.compile", "torch.jit.script", "vectorize",
-])  # fmt: skip
-_COMPILERS_ANYWHERE = frozenset(["cfunc", "guvectorize", "jit", "jitclass", "njit"])
 _MAX_LEFT_ALONE = 20  # functions of one module that do not compile with our `with` before the module is left alone
 
 
@@ -207,12 +201,14 @@ class _Rewrite:
         self._wants = wants
         self._alone = alone
         self._imported: dict[str, str] = {}
+        self._compiled: frozenset[str] = frozenset()
         self._extents: list[tuple[int, int]] = []
         self.functions: list[Function] = []
         self.skipped: list[tuple[str, str]] = []
 
     def module(self, tree: Any, body: int | None) -> None:
-        self._imported = _imports(tree.body)
+        self._imported = imports_of(tree.body)
+        self._compiled = compiled_by_call(tree, self._imported)
         self._statements(tree.body, _Scope(self._module, "module"))
         if body is None:
             return
@@ -252,8 +248,8 @@ class _Rewrite:
             or _reason_to_skip(node, scope, self._imported)
             or self._wants(name)
         )
-        if reason == "jit":
-            self.skipped.append((name, "compiled by a decorator"))
+        if reason == "jit" or node.name in self._compiled:
+            self.skipped.append((name, "compiled from its source"))
             return  # what is inside is compiled as well
         self._statements(node.body, _Scope(name, "function"))
         if reason is not None:
@@ -343,8 +339,8 @@ def _reason_to_skip(node: Any, scope: _Scope, imported: dict[str, str]) -> str |
     name = node.name
     if name.startswith("__") and name.endswith("__") and name not in _OBSERVED_DUNDERS:
         return "special method"
-    decorators = [_dotted(decorator, imported) for decorator in node.decorator_list]
-    if any(_compiles(decorator) for decorator in decorators):
+    decorators = [dotted(decorator, imported) for decorator in node.decorator_list]
+    if any(is_compiler(decorator) for decorator in decorators):
         return "jit"
     if any(d.split(".")[-1] == "overload" for d in decorators):
         return "overload: never called"
@@ -356,39 +352,3 @@ def _reason_to_skip(node: Any, scope: _Scope, imported: dict[str, str]) -> str |
     if accessor and (not lines or lines[-1].end_lineno == lines[0].lineno):
         return "property of one line"
     return None
-
-
-def _compiles(decorator: str) -> bool:
-    return (
-        decorator in _COMPILERS
-        or decorator.startswith("numba.")
-        or decorator.rpartition(".")[2] in _COMPILERS_ANYWHERE
-    )
-
-
-def _imports(body: list[Any]) -> dict[str, str]:
-    """Return what each name stands for that *body*, of a module, imports: `{"nb": "numba"}`."""
-    found: dict[str, str] = {}
-    pending = [body]
-    while pending:
-        for node in pending.pop():
-            if isinstance(node, _ast.Import):
-                found |= {name.asname: name.name for name in node.names if name.asname}
-            elif isinstance(node, _ast.ImportFrom) and node.module and not node.level:
-                found |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
-            elif not isinstance(node, (*FUNCTIONS, _ast.ClassDef)):
-                pending.extend(blocks_of(node))
-    return found
-
-
-def _dotted(node: Any, imported: dict[str, str]) -> str:
-    """Return the dotted name of a decorator, called or not, by its import; empty if it is another expression."""
-    if isinstance(node, _ast.Call):
-        node = node.func
-    parts = []
-    while isinstance(node, _ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, _ast.Name):
-        return ""
-    return ".".join([imported.get(node.id, node.id), *reversed(parts)])

@@ -126,7 +126,7 @@ def test_jit_functions_are_left_alone() -> None:
     result = transform(source.encode(), "m.py", "m", lambda name: None, None)
     assert [function.name for function in result.functions] == ["m.d"]
     assert result.skipped == [
-        ("m.a", "compiled by a decorator"),
+        ("m.a", "compiled from its source"),
         ("m.c", "overload: never called"),
     ]
 
@@ -140,6 +140,7 @@ def test_jit_functions_are_left_alone() -> None:
         ("from numba import cuda", "cuda.jit", True),
         ("try:\n    from numba import jit as j\nexcept ImportError:\n    j = None", "j", True),
         ("import torch as t", "t.compile", True),
+        ("import torch.nn", "torch.compile", True),
         ("import tensorflow as tf", "tf.function", True),
         ("from helpers import njit", "njit", True),
         ("from .compat import njit", "njit", True),
@@ -152,3 +153,10 @@ def test_compilers_are_known_by_their_imports(imports: str, decorator: str, comp
     """Whatever a compiling decorator is called here, it is known by where it comes from, or by its own name."""
     found = names(f"{imports}\n@{decorator}\ndef f(): pass\n", None)
     assert found == ([] if compiled else ["m.f"])
+
+
+def test_functions_handed_to_compilers() -> None:
+    """A function that its module compiles by a call is left alone as well."""
+    source = "import numba as nb\ndef slow(x): return x\ndef other(x): return x\nfast = nb.njit(cache=True)(slow)\n"
+    assert names(source, None) == ["m.other"]
+    assert names(source.replace("numba", "helpers"), None) == ["m.slow", "m.other"]

@@ -42,7 +42,7 @@ def commands(setting: Setting) -> dict[str, Command]:
 
 def run(setting: Setting) -> Result:
     """Measure all by turns."""
-    samples = take_timed_turns(commands(setting), setting.scaled(3 * setting.rounds))
+    samples = take_timed_turns(commands(setting), 3 * setting.rounds)
     rows = [
         [name, *spread(sample, 1e3, ".0f"), f"{ratio(sample, samples[OURS]):.2f}"]
         for name, sample in samples.items()

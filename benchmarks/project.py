@@ -37,7 +37,7 @@ def run(setting: Setting) -> Result:
     """Measure the program inside a run beside the plain one, then the whole command."""
     folder = setting.folder / "project"
     lines = write_project(folder)
-    rounds = setting.scaled(3 * setting.rounds)
+    rounds = 3 * setting.rounds
     plain, observed = _inside(setting, folder, rounds)
     whole, beside = _whole(setting, folder, rounds)
     rows = [plain.row(PLAIN, plain), observed.row(OBSERVED, plain), whole.row(WHOLE, beside)]

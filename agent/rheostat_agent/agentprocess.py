@@ -15,6 +15,7 @@ import time
 
 from rheostat_agent.rundirectory import LOCK, LOG, RUN
 
+_NICENESS = 5
 _ANSWER_MS = 1000  # that the launcher may take to read
 _LIMITS = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
 
@@ -125,6 +126,16 @@ def let_go() -> None:
     """Hold nothing of who started us but the channel: no folder, and no descriptor."""
     os.chdir("/")
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+
+
+def give_way() -> None:
+    """Let the program go first where processors are scarce. The kernel shares them out by session, and ours is its own."""
+    os.nice(_NICENESS)
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(_NICENESS))
+    except OSError:  # a kernel without it
+        return
 
 
 def free_limits() -> None:

@@ -15,7 +15,7 @@ import sys
 import time
 from math import inf
 
-from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, let_go, lock
+from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, give_way, let_go, lock
 from rheostat_agent.backend import wants_delivery
 from rheostat_agent.endings import status_of
 from rheostat_agent.history.index import Index
@@ -41,6 +41,7 @@ _LONGEST_WAIT_S = 0.2
 _BUSY_WAIT_S = 0.5
 _BUSY_PATIENCE_S = 60.0  # after the program's end; a later command goes on
 _INDEX_EVERY_S = 2.0
+_HASTE_S = 1.0
 _STRAGGLERS_EVERY_S = 0.5
 _MOST_ANEW = 3  # histories that are moved aside: a broken disk is not to be filled
 _DELIVERY_GRACE_S = 30.0  # for a backend that takes nothing, after all else is done
@@ -66,6 +67,7 @@ class Supervisor:
         self._wait_s = _SHORTEST_WAIT_S
         self._indexed = self._looked_for_stragglers = -inf  # the clock may be turned to before 0
         self._busy_since = 0.0
+        self._began, self._has_given_way = time.monotonic(), False
         if self._history.is_new():
             for name in moved_aside(self._history.path):
                 text = f"the history was damaged, and moved to {name}: what the spool no longer had is there alone"
@@ -86,6 +88,7 @@ class Supervisor:
             if not progress and self._is_over():
                 break
             self._put_index(complete=False)
+            self._give_way()
             self._sleep(progress)
         self._finish()
 
@@ -162,6 +165,12 @@ class Supervisor:
             return False
         self._looked_for_stragglers = now
         return not self._reader.lives.stragglers()
+
+    def _give_way(self) -> None:
+        """Once it is not about a short script any more, whose user waits for us."""
+        if not self._has_given_way and time.monotonic() - self._began > _HASTE_S:
+            self._has_given_way = True
+            give_way()
 
     def _sleep(self, progress: bool) -> None:
         if progress:

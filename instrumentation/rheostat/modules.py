@@ -114,7 +114,8 @@ class Modules:
 def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
     """Return the code that *steps* make, with sites numbered from *first* where it has placeholders."""
     sites: list[Any] = [
-        _MAKERS.get(kind, Site)(head(kind, number)) for number, kind in enumerate(kinds, first)
+        _MAKERS.get(kind, Site)(_HEAD | kind << 32 | number)  # layout.head, without a call for each
+        for number, kind in enumerate(kinds, first)
     ]
 
     def make(what: int, index: int) -> Any:
@@ -127,6 +128,7 @@ def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
     return install(steps, sites, make)
 
 
+_HEAD = head(0, 0)
 _MAKERS: dict[int, Any] = {
     COROUTINE: CallSite,
     GENERATOR: GeneratorSite,

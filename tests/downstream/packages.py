@@ -60,7 +60,15 @@ PACKAGES = (
         500_000,
     ),
 )
-HELPERS = ("pytest==9.2.0", "hypothesis", "pympler", "cloudpickle", "dill", "joblib")
+HELPERS = (
+    "pytest==9.2.0",
+    "hypothesis",
+    "pympler",
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "numba==0.68.1",
+)
 
 
 def cache_directory() -> Path:
@@ -79,16 +87,16 @@ def environment() -> Path:
     return folder
 
 
-def library(python: str, requirement: str) -> Path:
-    """Return a folder to import *requirement* from with the interpreter *python*. Raises CalledProcessError."""
+def library(python: str, *requirements: str) -> Path:
+    """Return a folder to import *requirements* from with the interpreter *python*. Raises CalledProcessError."""
     version = "import sys; print('python%d.%d' % sys.version_info[:2])"
     done = subprocess.run([python, "-c", version], capture_output=True, text=True, check=True)
-    folder = cache_directory().parent / done.stdout.strip() / requirement
+    folder = cache_directory().parent / done.stdout.strip() / requirements[0]
     folder.mkdir(parents=True, exist_ok=True)
-    with _made(folder, [requirement]) as is_made:
+    with _made(folder, list(requirements)) as is_made:
         if not is_made:
-            pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
-            _run([*pip, "install", "--no-deps", "-t", str(folder / "library"), requirement])
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--no-deps"]
+            _run([*pip, "-t", str(folder / "library"), *requirements])
     return folder / "library"
 
 

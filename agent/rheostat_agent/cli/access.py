@@ -9,12 +9,10 @@ from pathlib import Path
 from rheostat_agent.history.query import (
     HistoryMissing,
     Run,
-    RunNotFound,
-    find_run,
-    list_runs,
     open_history,
     read_meta,
 )
+from rheostat_agent.history.runs import RunNotFound, find_run, list_runs
 from rheostat_agent.history.schema import NewerSchema
 from rheostat_agent.recovery import is_read, recover, start_agent
 from rheostat_agent.rundirectory import ENDED, LOG, RUN, Ending, RunInfo

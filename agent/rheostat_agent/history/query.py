@@ -1,4 +1,4 @@
-"""Reading: which runs there are, and what a run's history holds, as values.
+"""Reading: what a run's history holds, as values. Which runs there are is asked of runs.py.
 
 Nothing here changes what is kept, and all of it may run while the agent writes: a reader of a WAL file sees one moment of
 it.
@@ -15,10 +15,7 @@ from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.schema import (
     HISTORY_ID,
     HISTORY_VERSION,
-    INDEX_ID,
-    INDEX_VERSION,
     check_version,
-    is_corrupt,
     version_of,
 )
 from rheostat_agent.values import Value
@@ -32,10 +29,6 @@ HISTORY_NAME = "history.sqlite"
 INDEX_NAME = "index.sqlite"
 PATH_SEPARATOR = " › "
 BUSY_S = 5.0
-
-
-class RunNotFound(Exception):
-    """No run, or more than one, goes by that name; the text says which."""
 
 
 class HistoryMissing(Exception):
@@ -198,85 +191,6 @@ def open_history(run_directory: str) -> sqlite3.Connection:
         text = "is not there" if not os.path.exists(path) else f"cannot be read: {error}"
         raise HistoryMissing(f"the history of run {name} {text}: {path}") from None
     return connection
-
-
-def open_index(state: str) -> sqlite3.Connection | None:
-    """Return a read-only connection to the index of runs, None if no run was ever made."""
-    try:
-        connection = connect_read_only(f"{state}/{INDEX_NAME}")
-        check_version(connection, INDEX_ID, INDEX_VERSION, "the index of runs")
-        if version_of(connection) == 0:
-            return None
-    except sqlite3.OperationalError:
-        if os.path.exists(f"{state}/{INDEX_NAME}"):
-            raise
-        return None
-    return connection
-
-
-def list_runs(state: str, workflow: str | None = None, limit: int | None = None) -> list[Run]:
-    """Return the runs in the index, newest first. An index that is damaged or gone is made anew from the histories.
-
-    Raises NewerSchema or sqlite3.OperationalError.
-    """
-    is_gone = not os.path.exists(f"{state}/{INDEX_NAME}") and bool(_listed(f"{state}/runs"))
-    try:
-        if not is_gone:
-            return _list_runs(state, workflow, limit)
-    except sqlite3.DatabaseError as error:
-        if not is_corrupt(error):
-            raise
-    from rheostat_agent.history.index import open_index_to_write
-
-    open_index_to_write(state, is_suspect=True).close()
-    return _list_runs(state, workflow, limit)
-
-
-def _list_runs(state: str, workflow: str | None, limit: int | None) -> list[Run]:
-    index = open_index(state)
-    if index is None:
-        return []
-    query = f"SELECT {_names(Run)} FROM runs WHERE ?1 IS NULL OR workflow = ?1"
-    rows = index.execute(
-        f"{query} ORDER BY started_ns DESC, id LIMIT ?2", (workflow, -1 if limit is None else limit)
-    ).fetchall()
-    index.close()
-    return [_run(row) for row in rows]
-
-
-def _run(row: tuple[Any, ...]) -> Run:
-    values = list(row)
-    values[15] = bool(values[15])
-    return Run(*values)
-
-
-def find_run(state: str, name: str) -> str:
-    """Return the directory of the run that *name* means: an id, the beginning of one, or 'last'. Raises RunNotFound."""
-    runs = f"{state}/runs"
-    known = [run for run in _listed(runs) if os.path.isfile(f"{runs}/{run}/run")]
-    if not known:
-        raise RunNotFound("there are no runs yet: start one by `rheostat run SCRIPT`")
-    if name == "last":
-        return max((f"{runs}/{run}" for run in known), key=_started)
-    found = (
-        [name] if name in known else sorted(run for run in known if name and run.startswith(name))
-    )
-    if len(found) == 1:
-        return f"{runs}/{found[0]}"
-    if found:
-        raise RunNotFound(f"{len(found)} runs begin with {name!r}: {', '.join(found[:5])}")
-    raise RunNotFound(f"no run begins with {name!r}: `rheostat runs` lists them")
-
-
-def _listed(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
-
-
-def _started(directory: str) -> int:
-    return os.stat(f"{directory}/run").st_mtime_ns
 
 
 def read_meta(history: sqlite3.Connection, key: str) -> Any:

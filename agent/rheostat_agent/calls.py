@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from rheostat.spool.layout import ASYNC_GENERATOR, GENERATOR, IMPORT
 from rheostat_agent.history.histogram import Histogram
-from rheostat_agent.history.query import PATH_SEPARATOR
+from rheostat_agent.history.pathnames import named_totals
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
+
+    from rheostat_agent.history.pathnames import Totals
 
 MAX_PATHS = 20_000
 
@@ -158,18 +160,10 @@ class Calls:
         self._new_functions, self._changed = [], {}
         return functions, paths
 
-    def named_totals(self) -> list[tuple[str, int, int, int, bytes]]:
-        """Return (names joined, calls, errors, total_ns, histogram) of all paths."""
+    def named_totals(self) -> list[Totals]:
+        """Return the totals of all paths by name, for the index."""
         names = {number: key[0] for key, number in self._functions.items()}
-        full: dict[int, str] = {0: ""}
-        rows = []
-        for path in self._paths.values():
-            above = full[path.parent or 0] or path.process_name
-            full[path.id] = f"{above}{PATH_SEPARATOR}{names[path.function]}"
-            rows.append(
-                (full[path.id], path.calls, path.errors, path.total_ns, path.histogram.to_bytes())
-            )
-        return rows
+        return named_totals(self._paths.values(), names)
 
     def all_paths(self) -> Iterator[Path]:
         """Yield all paths; parents before their children."""

@@ -1,5 +1,6 @@
 """The surroundings of a run fail, or the program changes them: seen from `rheostat run` to the history."""
 
+import itertools
 import os
 import re
 import shutil
@@ -254,3 +255,59 @@ def test_descriptor_beyond_the_limit_stops_no_agent(rheostat: Rheostat) -> None:
 
     assert (done.returncode, done.stdout) == (0, "done\n")
     assert history.names()["job.leaf"] == 1000
+
+
+# What the program itself is like
+
+
+def test_a_hundred_thousand_calls_deep(rheostat: Rheostat) -> None:
+    """A recursion as deep as memory allows is there, call by call, and can be shown and exported."""
+    rheostat.write(
+        "job.py",
+        "import sys, threading\n"
+        "def deep(n): return n and deep(n - 1)\n"
+        "sys.setrecursionlimit(200_000); threading.stack_size(512 << 20)\n"
+        "thread = threading.Thread(target=deep, args=(100_000,)); thread.start(); thread.join()\n"
+        "print('done')\n",
+    )
+
+    done = rheostat.run("job.py")
+    history = rheostat.await_complete()
+
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    spans = history.named("job.deep")
+    assert len(spans) == 100_001
+    assert all(span.parent == above.id for above, span in itertools.pairwise(spans))
+    shown = rheostat.command("show", "last")
+    assert shown.returncode == 0
+    assert "job.deep" in shown.stdout
+    for kind in ("otlp-json", "perfetto"):
+        exported = rheostat.command("export", "last", "--format", kind)
+        assert exported.returncode == 0, exported.stderr
+        assert exported.stdout.count("job.deep") >= 100_001
+
+
+def test_huge_and_hostile_exceptions(rheostat: Rheostat) -> None:
+    """Exceptions with a huge text, a cycle, a text that raises or sleeps cost nothing, and leave a short description."""
+    rheostat.write(
+        "job.py",
+        "import time\n"
+        "class Slow(Exception):\n    def __str__(self): time.sleep(1000)\n    __repr__ = __str__\n"
+        "class Broken(Exception):\n    def __str__(self): raise SystemExit(9)\n    __repr__ = __str__\n"
+        "cycle = []; cycle.append(cycle)\n"
+        "def fail(error): raise error\n"
+        "for error in (ValueError('x' * 100_000_000), KeyError('y' * 100_000_000), TypeError(cycle),\n"
+        "              OSError(1, 'z' * 10_000_000), Slow(), Broken(), ValueError({n: n for n in range(10**6)})):\n"
+        "    try: fail(error)\n    except Exception: pass\n"
+        "print('done')\n",
+    )
+
+    done = rheostat.run("job.py")
+    history = rheostat.await_complete()
+
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    types = [history.error(span) for span in history.named("job.fail")]
+    assert types == ["ValueError", "KeyError", "TypeError", "PermissionError", "job.Slow",
+                     "job.Broken", "ValueError"] or types[4].endswith("Slow")  # fmt: skip
+    assert all(len(error.message or "") <= 4096 for error in history.errors.values())
+    assert (rheostat.last() / "history.sqlite").stat().st_size < 2_000_000

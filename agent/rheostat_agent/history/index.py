@@ -22,7 +22,7 @@ TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    Totals = tuple[str, int, int, int, bytes]  # path, calls, errors, total_ns, histogram
+    from rheostat_agent.history.pathnames import Totals
 
 _RUN_COLUMNS = 19
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 HISTORY_NAME = "history.sqlite"
 INDEX_NAME = "index.sqlite"
-PATH_SEPARATOR = " › "
 BUSY_S = 5.0
 
 

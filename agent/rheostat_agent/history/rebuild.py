@@ -9,8 +9,8 @@ import os
 import sqlite3
 
 from rheostat_agent.endings import status_of
+from rheostat_agent.history.pathnames import named_totals
 from rheostat_agent.history.query import (
-    PATH_SEPARATOR,
     HistoryMissing,
     Process,
     Run,
@@ -27,7 +27,7 @@ TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Totals = tuple[str, int, int, int, bytes]
+    from rheostat_agent.history.pathnames import Totals
 
 
 def read_runs(state: str) -> Iterator[tuple[Run, list[Totals]]]:
@@ -88,14 +88,7 @@ def _undelivered(history: sqlite3.Connection, spans: int, processes: list[Proces
 
 def _totals(history: sqlite3.Connection) -> list[Totals]:
     names = {number: function.name for number, function in read_functions(history).items()}
-    full: dict[int, str] = {}
-    rows = []
-    for path in read_paths(history):
-        above = full[path.parent] if path.parent else path.process_name
-        full[path.id] = f"{above}{PATH_SEPARATOR}{names[path.function]}"
-        histogram = path.histogram.to_bytes()
-        rows.append((full[path.id], path.calls, path.errors, path.total_ns, histogram))
-    return rows
+    return named_totals(read_paths(history), names)
 
 
 def _number(history: sqlite3.Connection, query: str) -> int:

@@ -1,6 +1,7 @@
 """What is recorded in processes that the program starts by multiprocessing."""
 
 import pytest
+
 from harness import Lab
 
 PROGRAM = """

@@ -4,8 +4,9 @@
 were. Each record ends up in exactly one of: a row of the batch (it ended), `_open` (it is open), `pending` of its segment
 (empty so far, or of a function not yet known), counted as bad, or forgotten (an import of no interest).
 
-A parent's slot is smaller than its children's, and its record is written before theirs, so that it has its place
-(places.py) by the time they are read.
+A parent's slot is smaller than its children's, and its record is written before theirs. Yet while both are being written
+a read may come by the parent's slot too early and by the child's in time; such a child is put off until the parent has
+its place (places.py).
 
 Imports shorter than a millisecond are held until all that is there has been read; then those that nothing ran inside
 are dropped. Late children of a dropped import (of a thread that it started) become children of its parent.
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 SHORT_IMPORT_NS = 1_000_000
 TIME_LIMIT = 1 << 62  # a later time was not written by us; sums of two stay in range
+_MOST_TRIES = 4  # rounds for which a record whose parent is not there yet is put off
 _OUTSIDE = 0xFFFFFFFF  # the "thread" of the process itself
 _SLOT = CHUNK_SLOTS - 1
 
@@ -76,6 +78,7 @@ class ImageStream:
         self._by_path: dict[int, Node] = {}
         self._places = Places()
         self._open: dict[int, OpenSpan] = {}
+        self._put_off: dict[int, int] = {}  # slots whose parent was not there, and how often
         self._held: dict[int, tuple[OpenSpan, int, int]] = {}  # imports: span, end, error word
         self._parented: set[int] = set()  # imports that something ran inside
         self._dropped: dict[int, int] = {}  # imports, and their parents
@@ -137,7 +140,7 @@ class ImageStream:
         for parent, ident, start, head, end, error, suspended, items in RECORD.iter_unpack(data):
             if parent != last_parent or ident != last_ident:
                 parent_id, node, parent_thread = self._resolve(parent, slot)
-                is_sane = parent < slot and not ident >> 63
+                is_sane = parent < slot and not ident >> 63 and (node.path or not parent)
                 children, marks = node.children if is_sane else {}, node.is_import
                 thread = self._places.thread(ident)
                 last_parent, last_ident = parent, ident
@@ -181,6 +184,8 @@ class ImageStream:
             self.bad += 1
             return False
         parent_id, parent_node, parent_thread = self._resolve(parent, slot)
+        if parent and parent_node.path is None and self._puts_off(slot, parent):
+            return True
         node = self._child(parent_node, head)
         if node is None:
             return True
@@ -198,6 +203,16 @@ class ImageStream:
         node.path.open += 1
         self._calls.touch(node.path)
         batch.open(self._row(slot, span, None, None, None, None, None))
+        return True
+
+    def _puts_off(self, slot: int, parent: int) -> bool:
+        """Say whether the record in *slot* has to wait for its *parent*, which is not known; not for ever."""
+        while parent in self._dropped:
+            parent = self._dropped[parent]
+        tries = self._put_off.pop(slot, 0) + 1
+        if not parent or tries > _MOST_TRIES:
+            return False
+        self._put_off[slot] = tries
         return True
 
     def _end(
@@ -287,7 +302,7 @@ class ImageStream:
                 stays = slot in self._held or self._take_slowly(
                     slot, tuple(words[at : at + 8]), batch
                 )
-                changed = changed or not stays or slot in self._open
+                changed = changed or not stays or slot in self._open or slot in self._put_off
             elif not words[at + HEAD]:
                 self._forget(slot, batch)
                 stays = changed = True

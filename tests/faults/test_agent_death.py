@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ledger import Ledger
 
+from rheostat_agent.recovery import is_read
 from running import History, Rheostat, unread_run, wait_until
 
 KILLS = int(os.environ.get("RHEOSTAT_TEST_KILLS", "20"))
@@ -69,7 +70,7 @@ def test_agent_after_agent_is_killed_while_the_program_runs(
         ledger.await_calls(calls)
         agent = rheostat.await_agent()
         _kill(agent)
-        wait_until(lambda agent=agent: agent not in rheostat.agents(), "it is dead")
+        wait_until(lambda: not is_read(str(rheostat.last())), "it is dead")
         assert rheostat.command("runs").returncode == 0
     ledger.await_calls(calls + 1000)
     os.kill(ledger.main_process(), signal.SIGTERM)
@@ -95,6 +96,7 @@ def test_agent_program_and_launcher_die_at_once(rheostat: Rheostat, number: int)
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     rheostat.finish(process)
+    wait_until(lambda: not is_read(str(rheostat.last())), "the agent is dead")
 
     assert rheostat.command("runs").returncode == 0
     history = rheostat.await_complete()

@@ -241,3 +241,20 @@ def test_a_history_that_cannot_be_read_is_said(job: Rheostat) -> None:
     assert done.returncode in (0, 125)
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1
+
+
+def test_a_damaged_history_is_said_in_one_line(job: Rheostat) -> None:
+    """Where pages of the history have become garbage, that is said, and nothing is shown of Python's own."""
+    (history,) = job.state.glob("runs/*/history.sqlite")
+    connection = sqlite3.connect(history)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    data = bytearray(history.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    history.write_bytes(data)
+
+    done = job.command("show", "last")
+
+    assert done.returncode == 125
+    assert done.stderr.count("\n") == 1
+    assert "damaged" in done.stderr

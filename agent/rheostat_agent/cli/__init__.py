@@ -65,9 +65,17 @@ def main(arguments: "list[str] | None" = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _interrupted()
+    except _damaged() as error:
+        return fail(f"{name}: a file of the history is damaged: {error}")
     except OSError as error:
         _silence_stdout()  # what it holds back cannot be written either
         return fail(f"{name}: {error.filename or 'standard output'}: {error.strerror}")
+
+
+def _damaged() -> "tuple[type[Exception], ...]":
+    """Return what SQLite raises for a damaged file, if the command has come to use it."""
+    sqlite3 = sys.modules.get("sqlite3")
+    return (sqlite3.DatabaseError,) if sqlite3 is not None else ()
 
 
 def _act(command: "Command", rest: "list[str]") -> int:

@@ -127,7 +127,8 @@ class _Launch:
         except TargetError:
             discard(self._state, self._directory)
             raise
-        trouble = trouble or self._announce(pid, started_ns, started_mono_ns)
+        # In any case: without an agent now, a later command starts one.
+        trouble = self._announce(pid, started_ns, started_mono_ns) or trouble
         ending = child.follow(pid, (self._agent,))
         trouble = trouble or self._publish(ending)
         self._say_what_there_is(trouble)
@@ -168,7 +169,8 @@ class _Launch:
         """Tell the agent that the program was started; return why that could not be done, empty if it was."""
         try:
             self._info(pid, started_ns, started_mono_ns).publish(f"{self._directory}/{RUN}")
-            os.write(self._commands, b"r")
+            if self._commands >= 0:
+                os.write(self._commands, b"r")
             recover(self._state, self._environment, but=self._id)
         except OSError as error:
             return f"the run could not be noted: {error.strerror}"

@@ -13,6 +13,7 @@ it alone, and a traceback tells whether an exception is ours (rheostat/recorder.
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def _start(run):
         return
     if not _has_room():
         why = "its limit on address space is tight"
+        _tell(run, 6, ("process", "process %d" % os.getpid(), why))
+        return
+    if time.monotonic() < 0:  # no kernel's is; a preloaded library may fake one
+        why = "its monotonic clock is below zero"
         _tell(run, 6, ("process", "process %d" % os.getpid(), why))
         return
     with open(run + "/settings", "rb", buffering=0) as file:
@@ -245,7 +250,6 @@ def _tell(run, kind, texts):
     # type: (str, int, Any) -> None
     """Write one frame of the spool's events (rheostat/spool/events.py), in any Python."""
     import struct
-    import time
 
     data = [text.encode("utf-8", "replace") for text in texts]
     body = b"".join(struct.pack("<cI", b"s", len(text)) + text for text in data)

@@ -107,5 +107,3 @@ def test_calls_beyond_max_disk_are_counted_and_said(rheostat: Rheostat) -> None:
     assert done.returncode == 0
     assert _lost(history) > 100_000
     assert any("--max-disk" in row["reason"] for row in history.losses)
-    # Twice as much may be under way when the limit is seen: it is looked for once a second.
-    assert sum(path.stat().st_size for path in directory.glob("history.sqlite*")) < 400_000 * 64

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ledger import Ledger
 
+from rheostat.spool.events import RESUME, decode_frames
 from rheostat_agent.history import query
 from running import WAIT, History, Rheostat, rheostat_fixture, unread_run, wait_until
 
@@ -351,6 +352,12 @@ def _has_losses(directory: Path) -> bool:
         return False
 
 
+def _has_resumed(directory: Path) -> bool:
+    """Say whether the recorder tells that it goes on."""
+    files = (directory / "spool").glob("*.events")
+    return any(kind == RESUME for path in files for kind, _, _ in decode_frames(path.read_bytes()))
+
+
 def test_recording_goes_on_when_there_is_room_again(tight: Rheostat) -> None:
     """A disk that was full for a while costs the calls of that while, not those after it."""
     tight.write(
@@ -371,6 +378,7 @@ def test_recording_goes_on_when_there_is_room_again(tight: Rheostat) -> None:
     (tight.project / "go").touch()
     _enlarge(tight)
     wait_until(lambda: _has_losses(directory), "the agent goes on")
+    wait_until(lambda: _has_resumed(directory), "calls are recorded again")
     (tight.project / "on").touch()
 
     done = tight.finish(process)

@@ -362,9 +362,10 @@ def test_recording_goes_on_when_there_is_room_again(tight: Rheostat) -> None:
     """A disk that was full for a while costs the calls of that while, not those after it."""
     tight.write(
         "job.py",
-        "import os\ndef leaf(): pass\ndef early():\n while not os.path.exists('go'): leaf()\n"
+        "import os, select\ndef leaf(): pass\ndef early():\n while not os.path.exists('go'): leaf()\n"
         "def late():\n for _ in range(3000): leaf()\n"
-        "early()\nwhile not os.path.exists('on'): leaf()\nlate()\n",
+        # Slowly: it would fill the larger disk as well.
+        "early()\nwhile not os.path.exists('on'):\n leaf()\n select.select([], [], [], 0.001)\nlate()\n",
     )
     process = tight.start("job.py", options=("--wait", "0"))
     directory = tight.await_run()

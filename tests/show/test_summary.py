@@ -231,7 +231,7 @@ def test_a_daemon_that_lives_on_does_not_hold_the_summary(rheostat: Rheostat) ->
     done = rheostat.run("job.py", options=("--wait", "5"))
     directory = rheostat.last()
     with open_history(str(directory)) as history:
-        (pid,) = history.execute("SELECT max(pid) FROM processes").fetchone()
+        (pid,) = history.execute("SELECT pid FROM processes WHERE generation = 1").fetchone()
     try:
         assert done.stderr.startswith("rheostat job · ok · ")
         wait_until(lambda: "1 running" in rheostat.command("show").stdout, "the call is shown")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rheostat_agent.cli.access import _goes_on
 from rheostat_agent.history.query import Run, open_history
 from rheostat_agent.show.summary import headlines, render
 from rheostat_agent.show.text import Style
@@ -234,6 +235,7 @@ def test_a_daemon_that_lives_on_does_not_hold_the_summary(rheostat: Rheostat) ->
         (pid,) = history.execute("SELECT pid FROM processes WHERE generation = 1").fetchone()
     try:
         assert done.stderr.startswith("rheostat job · ok · ")
+        wait_until(lambda: _goes_on(directory), "`show` knows that there is nothing to wait for")
         wait_until(lambda: "1 running" in rheostat.command("show").stdout, "the call is shown")
     finally:
         os.kill(pid, 9)

@@ -136,18 +136,19 @@ def _is_complete(directory: Path) -> bool:
 
 
 def _goes_on(directory: Path) -> bool:
-    """Say whether the program itself lives."""
-    if (directory / "ended").exists():
-        return False
+    """Say whether the program lives, or has been read to its end and left a process behind that does."""
     try:
         history = open_history(str(directory))
     except HistoryMissing:
-        return is_read(str(directory))
+        return is_read(str(directory)) and not (directory / "ended").exists()
     try:
-        row = history.execute("SELECT end_ns FROM processes WHERE id = 1").fetchone()
-        return is_read(str(directory)) and (row is None or row[0] is None)
+        rows = history.execute("SELECT id, pid FROM processes WHERE end_ns IS NULL").fetchall()
     finally:
         history.close()
+    living = {number for number, pid in rows if os.path.exists(f"/proc/{pid}")}
+    if any(number == 1 for number, _ in rows):  # not read to its end, if it has ended
+        living &= set() if (directory / "ended").exists() else {1}
+    return bool(living) and is_read(str(directory))
 
 
 def history_of(directory: Path) -> sqlite3.Connection:

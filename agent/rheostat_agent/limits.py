@@ -1,10 +1,13 @@
 """--max-spans, as the history keeps it: calls beyond it are counted, their spans not kept.
 
-Spans that had begun when the limit was reached are kept whenever they end: they are what the others hang below, `main` among
-them. So a run keeps as many spans as it may, and those that were open then.
+Spans that were open when the limit was reached are kept whenever they end: they are what the others hang below, `main` among
+them. So a run keeps as many spans as it may, and those that were open then, however late the agent reads the files of another
+process.
 """
 
 from __future__ import annotations
+
+from operator import itemgetter
 
 from rheostat_agent.batch import Batch
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 REASON = "--max-spans is reached: calls are counted, their spans not kept"
-_START = 6  # of a row of `spans`
+_START, _END = 6, 7  # of a row of `spans`
 
 
 class SpanLimit:
@@ -37,12 +40,13 @@ class SpanLimit:
         is_new = not self._loss
         if is_new:
             self._loss = next_loss
-            self._reached_ns = max((row[_START] for row in batch.spans[:room]), default=0)
+            batch.spans.sort(key=itemgetter(_END))  # processes are read one after the other
+            self._reached_ns = batch.spans[room][_END]
         before = len(batch.spans)
-        batch.spans[room:] = [row for row in batch.spans[room:] if self._had_begun(row)]
+        batch.spans[room:] = [row for row in batch.spans[room:] if self._was_open(row)]
         self.over += before - len(batch.spans)
         batch.losses[self._loss] = (None, self._reached_ns, REASON, self.over)
         return is_new
 
-    def _had_begun(self, row: tuple[Any, ...]) -> bool:
-        return bool(row[_START] <= self._reached_ns)
+    def _was_open(self, row: tuple[Any, ...]) -> bool:
+        return bool(row[_START] < self._reached_ns < row[_END])

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """Rows by table. What is in `processes`, `images`, `segments` and `event_files` replaces rows of the same key."""
+    """Rows by table. What is in `processes`, `images`, `segments`, `event_files` and `deliveries` replaces rows of the same key."""
 
     __slots__ = (
-        "closed", "errors", "event_files", "functions", "images", "losses", "meta", "notes", "opened", "paths",
+        "closed", "deliveries", "errors", "event_files", "functions", "images", "losses", "meta", "notes", "opened", "paths",
         "processes", "removed_segments", "segments", "skipped", "spans", "threads",
     )  # fmt: skip
 
@@ -33,6 +33,7 @@ class Batch:
         self.segments: dict[tuple[int, int], Row] = {}
         self.removed_segments: list[tuple[int, int]] = []
         self.event_files: dict[tuple[int, int], Row] = {}
+        self.deliveries: dict[str, Row] = {}  # by destination
         self.meta: dict[str, Any] = {}
 
     def is_empty(self) -> bool:

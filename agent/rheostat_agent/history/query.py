@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HISTORY_NAME = "history.sqlite"
 INDEX_NAME = "index.sqlite"
 BUSY_S = 5.0
+OPEN, DONE, REFUSED, ABSENT = "open", "done", "refused", "absent"  # states of a delivery
 
 
 class HistoryMissing(Exception):
@@ -149,6 +150,26 @@ class Error(Value):
     ]  # (file, line, function), outermost first; empty: not recorded
 
 
+class DeliveryState(Value):
+    """How far a destination has been served; the columns of `deliveries`."""
+
+    destination: str
+    cursor: int = 0
+    processes: str = ""
+    sent: int = 0
+    rejected: int = 0
+    refused: int = 0
+    refused_from: int | None = None
+    waiting: int = 0
+    state: str = OPEN
+    reason: str = ""
+
+    @property
+    def undelivered(self) -> int:
+        """Return how many the destination does not have, and is meant to."""
+        return 0 if self.state == ABSENT else self.waiting + self.refused
+
+
 def _names(kind: type[Value]) -> str:
     return ", ".join(kind.fields)
 
@@ -196,6 +217,12 @@ def read_meta(history: sqlite3.Connection, key: str) -> Any:
     """Return the value kept under *key*, None if there is none."""
     row = history.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else None
+
+
+def read_deliveries(history: sqlite3.Connection) -> list[DeliveryState]:
+    """Return how far each destination has been served, by its name."""
+    rows = history.execute(f"SELECT {_names(DeliveryState)} FROM deliveries ORDER BY destination")
+    return [DeliveryState(*row) for row in rows]
 
 
 def read_processes(history: sqlite3.Connection) -> list[Process]:

@@ -12,9 +12,9 @@ from rheostat_agent.endings import status_of
 from rheostat_agent.history.pathnames import named_totals
 from rheostat_agent.history.query import (
     HistoryMissing,
-    Process,
     Run,
     open_history,
+    read_deliveries,
     read_functions,
     read_meta,
     read_paths,
@@ -70,20 +70,12 @@ def _row(info: RunInfo, directory: str, history: sqlite3.Connection) -> Run:
         errors=_number(history, "SELECT sum(errors) FROM paths"),
         processes=len(processes),
         lost=_number(history, "SELECT sum(count) FROM losses"),
-        undelivered=_undelivered(history, spans, processes),
+        undelivered=sum(each.undelivered for each in read_deliveries(history)),
         complete=bool(read_meta(history, "complete")),
         command=" ".join(info.command),
         cwd=info.cwd,
         directory=directory,
     )
-
-
-def _undelivered(history: sqlite3.Connection, spans: int, processes: list[Process]) -> int:
-    if read_meta(history, "resource") is None:  # there was no backend
-        return 0
-    ended = sum(process.end_ns is not None for process in processes)
-    told = len((read_meta(history, "exported_processes") or "").split())
-    return spans - (read_meta(history, "exported") or 0) + ended - told
 
 
 def _totals(history: sqlite3.Connection) -> list[Totals]:

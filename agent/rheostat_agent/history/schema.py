@@ -4,7 +4,8 @@ history.sqlite (one a run; written by the run's agent alone, read by anybody) in
 
     what happened      processes, functions, paths, spans, open_spans, errors, threads, skipped, notes, losses
     the reader's place images, segments, event_files: what of the spool has been read
-    meta               'exported' (the cursor of the exporter), counters
+    deliveries         how far each destination has been served
+    meta               what is kept of the run as a whole
 
 A batch is one transaction over all three, so a record is in `spans` if and only if `segments` says it was read: killing
 the agent at any moment neither loses nor doubles one. Synchronous writing is off: a killed process loses nothing that
@@ -24,7 +25,7 @@ TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HISTORY_VERSION = 1
+HISTORY_VERSION = 2
 INDEX_VERSION = 1
 # What SQLite keeps for us in the head of the file: a database without it is somebody else's, whatever its version says.
 HISTORY_ID = int.from_bytes(b"Rhis")
@@ -153,6 +154,20 @@ CREATE TABLE images(
 );
 CREATE INDEX images_by_pid ON images(pid);
 
+-- What a destination has acknowledged. The cursor is a rowid of `spans` (traces) or an id of `errors` (logs).
+CREATE TABLE deliveries(
+    destination TEXT PRIMARY KEY,  -- signal, protocol, address
+    cursor INTEGER NOT NULL,
+    processes TEXT NOT NULL,       -- ids of those whose spans were acknowledged, separated by spaces
+    sent INTEGER NOT NULL,         -- acknowledged
+    rejected INTEGER NOT NULL,     -- … of which the backend said that it did not take them (partial success)
+    refused INTEGER NOT NULL,      -- not taken for good: sent again by `rheostat send` alone
+    refused_from INTEGER,          -- the cursor before the first of those
+    waiting INTEGER NOT NULL,      -- still to be sent
+    state TEXT NOT NULL,           -- open, done, refused (all that is left will be), absent (it has no such signal)
+    reason TEXT NOT NULL           -- what it last had to say for itself
+) WITHOUT ROWID;
+
 CREATE TABLE segments(
     base INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -205,8 +220,22 @@ CREATE TABLE workflow_paths(
 ) WITHOUT ROWID;
 """
 
+
+def _add_deliveries(connection: sqlite3.Connection) -> None:
+    """Version 2: a cursor for each destination, instead of one in `meta` of which nobody knows any more what it was for."""
+    _create(connection, "deliveries")
+    connection.execute("DELETE FROM meta WHERE key IN ('exported', 'exported_processes')")
+
+
+def _create(connection: sqlite3.Connection, table: str) -> None:
+    (statement,) = (
+        part for part in HISTORY_TABLES.split(";\n") if f"CREATE TABLE {table}(" in part
+    )
+    connection.execute(statement)
+
+
 # What brings a file of version n to version n + 1. Released versions stay readable for ever.
-HISTORY_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+HISTORY_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_deliveries}
 INDEX_MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
 
 

@@ -40,6 +40,7 @@ _WIDTHS = {
     "images": 10,
     "segments": 5,
     "event_files": 3,
+    "deliveries": 10,
     "open_spans": 12,
     "spans": 12,
 }
@@ -120,7 +121,7 @@ class HistoryWriter:
             self._insert(table, getattr(batch, table))
         for table in ("paths",):
             self._insert(table, getattr(batch, table), "OR REPLACE")
-        for table in ("processes", "images", "segments", "event_files"):
+        for table in ("processes", "images", "segments", "event_files", "deliveries"):
             self._insert(table, getattr(batch, table).values(), "OR REPLACE")
         self._insert(
             "losses", [(number, *row) for number, row in batch.losses.items()], "OR REPLACE"

@@ -4,35 +4,19 @@ It records each request as it came, so headers and bodies can be looked at. Made
 """
 
 import base64
-import fcntl
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+from environments import installed
 from seen import SeenSpan, spans_in_requests
 
 _PACKAGE = "ddapm-test-agent>=1.69,<2"
 _READY_S = 60.0
-
-
-def installed() -> Path:
-    """Return the test agent's command, installed if it was not there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rheostat-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    command = cache / "ddapm" / "bin" / "ddapm-test-agent"
-    with (cache / "ddapm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several workers of pytest may come here at once
-        if not command.exists():
-            subprocess.run([sys.executable, "-m", "venv", cache / "ddapm"], check=True)
-            pip = [cache / "ddapm/bin/pip", "install", "--quiet", _PACKAGE]
-            subprocess.run(pip, check=True, capture_output=True, timeout=300)
-    return command
 
 
 def free_port() -> int:
@@ -56,13 +40,19 @@ class Backend:
         """What OTEL_EXPORTER_OTLP_ENDPOINT is to be."""
         return f"http://127.0.0.1:{self._http}"
 
+    @property
+    def grpc_endpoint(self) -> str:
+        """The same for the protocol grpc."""
+        return f"http://127.0.0.1:{self._grpc}"
+
     def start(self) -> None:
         """Start it, and return when it answers."""
         ports = ["--port", str(self._own), "--otlp-http-port", str(self._http)]
         ports += ["--otlp-grpc-port", str(self._grpc)]
+        command = installed("ddapm", _PACKAGE) / "ddapm-test-agent"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [installed(), "--host", "127.0.0.1", *ports], stdout=log, stderr=log
+                [command, "--host", "127.0.0.1", *ports], stdout=log, stderr=log
             )
         until = time.monotonic() + _READY_S
         while not self._answers():

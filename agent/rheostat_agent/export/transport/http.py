@@ -1,0 +1,244 @@
+"""OTLP over HTTP: one POST a request, in protobuf or JSON, on a connection that is kept.
+
+Each exchange is made by a thread of its own, and `send` waits for that thread: for the destination's timeout at most.
+A timeout of the socket would not do, since it begins anew with each byte that drips in, and the resolver has none. When
+the time is over, or another thread closes the transport, the socket is shut down, and what is left of the exchange ends
+by itself. Redirects are not followed: the headers are meant for one host. Nothing is repeated here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+import threading
+import urllib.parse
+from collections.abc import Iterator
+
+import urllib3
+from opentelemetry.exporter.otlp.proto.http.version import __version__ as exporter_version
+from urllib3 import exceptions
+
+from rheostat import __version__
+from rheostat_agent.configuration.destination import TRACES, Destination
+from rheostat_agent.export.outcome import LATER, REFUSED, TOO_LARGE, Outcome
+from rheostat_agent.export.transport.answers import (
+    JSON,
+    MAX_REQUEST,
+    MAX_RESPONSE,
+    PROTOBUF,
+    Answers,
+    message_in,
+)
+from rheostat_agent.export.transport.line import Line
+from rheostat_agent.export.transport.otlpjson import json_of
+from rheostat_agent.export.transport.reasons import Misconfigured, Reasons, split_url
+
+USER_AGENT = f"Rheostat/{__version__} OTel-OTLP-Exporter-Python/{exporter_version}"
+_OURS = ("content-type", "content-encoding", "content-length", "transfer-encoding")
+
+
+class HttpTransport:
+    """The way to one destination."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._reasons = Reasons(destination)
+        self._answers = Answers(destination, self._reasons)
+        self._is_json = destination.protocol == "http/json"
+        self._is_gzip = destination.compression == "gzip"
+        self._headers = self._all_headers()
+        self._line: Line | None = None
+        self._exchange: _Exchange | None = None
+        self._lock = threading.Lock()  # over the three attributes around it
+        self._is_closed = False
+
+    def send(self, body: bytes) -> Outcome:
+        """Send *body*, and say what became of it."""
+        if len(body) > MAX_REQUEST:
+            return Outcome(TOO_LARGE, f"a request of more than {MAX_REQUEST >> 20} MiB")
+        exchange = _Exchange()
+        with self._lock:
+            if self._is_closed:
+                return Outcome(LATER, _CLOSED)
+            self._exchange = exchange
+        thread = threading.Thread(
+            target=self._make, args=(exchange, body), name="request", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the limit on threads of a container
+            return Outcome(LATER, str(error))
+        if not exchange.is_over.wait(self._destination.timeout_s):
+            exchange.give_up(Outcome(LATER, self._reasons.no_answer()))
+            self._drop_line()
+        if exchange.error is not None:
+            raise exchange.error
+        return exchange.outcome
+
+    def close(self) -> None:
+        """Let go of the connection; a waiting `send` returns."""
+        with self._lock:
+            self._is_closed = True
+            exchange = self._exchange
+        if exchange is not None:
+            exchange.give_up(Outcome(LATER, _CLOSED))
+        self._drop_line()
+
+    def _drop_line(self) -> None:
+        """End the connection, whatever a thread does with it; the next request makes another."""
+        with self._lock:
+            line, self._line = self._line, None
+        if line is not None:
+            line.cut()
+
+    # In the thread of an exchange
+
+    def _make(self, exchange: _Exchange, body: bytes) -> None:
+        try:
+            exchange.end(self._exchanged(exchange, body))
+        except Misconfigured as error:
+            exchange.end(Outcome(LATER, str(error)))
+        except (exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            if not exchange.is_over.is_set():
+                self._drop_line()  # the next connection reads the certificates again
+            exchange.end(exchange.known or Outcome(LATER, self._reason(error)))
+        except Exception as error:  # noqa: BLE001  # a fault of ours: `send` raises it
+            exchange.fail(error)
+
+    def _exchanged(self, exchange: _Exchange, body: bytes) -> Outcome:
+        """Send *body* and read the answer."""
+        line = self._open_line()
+        response = line.post(self._encoded(body), self._headers)
+        status, kind = response.status, response.headers.get("Content-Type", "").lower()
+        if not 200 <= status < 300:
+            exchange.known = self._refusal(response, "")
+        # One more than the limit tells; urllib3 decompresses no further than what is asked for.
+        content = response.read(MAX_RESPONSE + 1, decode_content=True)
+        if len(content) > MAX_RESPONSE:
+            response.close()
+            return self._answers.too_large()
+        response.release_conn()
+        if 200 <= status < 300:
+            return self._answers.of_success(kind, content)
+        return self._refusal(response, message_in(kind, content))
+
+    def _refusal(self, response: urllib3.BaseHTTPResponse, message: str) -> Outcome:
+        outcome = self._answers.of_status(
+            response.status, response.headers.get("Retry-After"), message
+        )
+        if not 300 <= response.status < 400:
+            return outcome
+        target = response.headers.get("Location", "")
+        try:
+            where = urllib.parse.urljoin(self._destination.endpoint, target)
+        except ValueError:
+            where = ""
+        host = self._reasons.clean(_origin(where))
+        reason = f"{outcome.reason}: to {host}, which is not followed"
+        return Outcome(REFUSED, reason, is_for_all=True)
+
+    def _open_line(self) -> Line:
+        with self._lock:
+            if self._line is not None:
+                return self._line
+        line = Line(self._destination, self._reasons)
+        with self._lock:
+            if not self._is_closed:
+                self._line = line
+        return line
+
+    def _encoded(self, body: bytes) -> bytes:
+        if self._is_json:
+            body = json_of(body, self._destination.signal == TRACES)
+        return gzip.compress(body, mtime=0) if self._is_gzip else body
+
+    def _all_headers(self) -> urllib3.HTTPHeaderDict:
+        headers = urllib3.HTTPHeaderDict({"User-Agent": USER_AGENT})
+        user, at, _ = split_url(self._destination.endpoint).netloc.rpartition("@")
+        if at:
+            headers.update(urllib3.make_headers(basic_auth=urllib.parse.unquote(user)))
+        for name, value in self._destination.headers:
+            if name.lower() not in _OURS:
+                headers[name] = value.encode("utf-8", "surrogateescape").decode("latin-1")
+        headers["Content-Type"] = JSON if self._is_json else PROTOBUF
+        if self._is_gzip:
+            headers["Content-Encoding"] = "gzip"
+        return headers
+
+    def _reason(self, error: BaseException) -> str:
+        """Return why there was no answer."""
+        for cause in _causes(error):
+            if isinstance(cause, socket.gaierror):
+                host = split_url(self._destination.endpoint).hostname
+                return f"cannot resolve {host}: {cause.strerror}"
+            if isinstance(cause, exceptions.LocationValueError):
+                return f"no address for HTTP: see {self._reasons.variable('ENDPOINT')}"
+            if isinstance(cause, exceptions.SSLError):
+                return self._reasons.of_tls(str(cause))
+            if isinstance(cause, http.client.RemoteDisconnected):
+                return "it closed the connection without an answer"
+            if isinstance(cause, (exceptions.IncompleteRead, http.client.IncompleteRead)):
+                return "it broke off its answer"
+            if isinstance(cause, http.client.HTTPException):
+                return f"its answer is not HTTP: see {self._reasons.variable('PROTOCOL')}"
+            if isinstance(cause, OSError):
+                return self._reasons.of_network(cause)
+        return "the connection broke off"
+
+
+_CLOSED = "given up before there was an answer"
+
+
+class _Exchange:
+    """One request and its answer: what the thread that makes it tells the thread that waits."""
+
+    def __init__(self) -> None:
+        self.is_over = threading.Event()
+        self.known: Outcome | None = None  # from the status, while the rest of the answer is read
+        self.error: Exception | None = None
+        self._lock = threading.Lock()
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return what became of it; it is over."""
+        assert self._outcome is not None
+        return self._outcome
+
+    def end(self, outcome: Outcome) -> None:
+        """It is over, with *outcome* if it was not over before."""
+        with self._lock:
+            if not self.is_over.is_set():
+                self._outcome = outcome
+                self.is_over.set()
+
+    def give_up(self, outcome: Outcome) -> None:
+        """Do not wait any longer: the status says it, if it came, else *outcome* does."""
+        self.end(self.known or outcome)
+
+    def fail(self, error: Exception) -> None:
+        """It is over, by a fault of ours."""
+        with self._lock:
+            if not self.is_over.is_set():
+                self.error = error
+                self.is_over.set()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and what is behind it: by being its cause, or one of its arguments."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = [one.__cause__, one.__context__, *one.args]
+        waiting += [each for each in inner if isinstance(each, BaseException)]
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port of a URL that came from outside."""
+    parts = split_url(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -16,7 +16,7 @@ from rheostat.image import current
 from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install, plan
 from rheostat.recorder import MainSite, Site
 from rheostat.spool.events import encode_fields
-from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, GENERATOR, head
+from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, head
 from rheostat.threads import Submit, Task
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
@@ -113,10 +113,11 @@ class Modules:
 
 def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
     """Return the code that *steps* make, with sites numbered from *first* where it has placeholders."""
-    sites: list[Any] = [
-        _MAKERS.get(kind, Site)(_HEAD | kind << 32 | number)  # layout.head, without a call for each
-        for number, kind in enumerate(kinds, first)
-    ]
+    start = head(FUNCTION, first)  # most are: made without a step of Python's for each
+    sites: list[Any] = [*map(Site, range(start, start + len(kinds)))]
+    for index, kind in enumerate(kinds):
+        if kind != FUNCTION:
+            sites[index] = _MAKERS.get(kind, Site)(head(kind, first + index))
 
     def make(what: int, index: int) -> Any:
         if what == SUSPEND:
@@ -128,7 +129,6 @@ def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
     return install(steps, sites, make)
 
 
-_HEAD = head(0, 0)
 _MAKERS: dict[int, Any] = {
     COROUTINE: CallSite,
     GENERATOR: GeneratorSite,

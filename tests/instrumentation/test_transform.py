@@ -77,7 +77,7 @@ def test_plan_is_the_code_again() -> None:
     result = transform(source.encode(), "m.py", "m", lambda name: None, MAIN_SITE)
     steps = plan(result.code)
     assert placeholders(result.code) == 5
-    assert sum(placeholders(code) for code, _, _ in steps) == 0
+    assert sum(placeholders(code) for code in steps[::3]) == 0
     sites = [(MARK, SITE, index) for index in range(3)]
     again = install(steps, sites, lambda what, index: (MARK, what, index))
     assert again == result.code

@@ -250,6 +250,7 @@ class Lives:
         self.run_directory = run_directory
         self.since_ns = since_ns
         self.by_pid: dict[int, Life] = {}  # the latest of each pid
+        self.straggler: int | None = None  # the pid of one that was found at the last look
         self._watched: dict[int, Life] = {}  # by number of the process
         self._dead: dict[int, Life] = {}  # not settled yet; by number of the process
 
@@ -314,10 +315,17 @@ class Lives:
 
     def stragglers(self) -> bool:
         """Say whether any process carries this run in its environment: it may still start an interpreter."""
-        return any(
-            entry.isdigit() and _carries_run(int(entry), self.run_directory)
+        carrying = (
+            int(entry)
             for entry in os.listdir("/proc")
+            if entry.isdigit() and _carries_run(int(entry), self.run_directory)
         )
+        self.straggler = next(carrying, None)
+        return self.straggler is not None
+
+    def watched(self) -> list[Life]:
+        """Return those that live."""
+        return list(self._watched.values())
 
     def living(self) -> int:
         """Return how many processes live."""

@@ -23,6 +23,7 @@ from rheostat_agent.images import Image
 from rheostat_agent.joiner import Joiner
 from rheostat_agent.lifetimes import Life, Lives, is_launcher_alive
 from rheostat_agent.limits import REASON, SpanLimit
+from rheostat_agent.outsiders import Outsiders
 from rheostat_agent.reader import Spool
 from rheostat_agent.rundirectory import ENDED, SPOOL, Ending, RunInfo
 
@@ -57,6 +58,7 @@ class RunReader:
         self.calls = Calls()
         offset_ns = info.started_ns - info.started_mono_ns
         self.joiner = Joiner(self.lives, self.calls, history, offset_ns)
+        self._outsiders = Outsiders(self.lives, self.joiner.skip)
         self.images: dict[int, Image] = {}
         self.program: Life | None = None
         self._spool = Spool(f"{directory}/{SPOOL}")
@@ -78,6 +80,7 @@ class RunReader:
         progress = bool(self.lives.find_deaths(time.monotonic_ns())) or progress
         if not progress:
             progress = self._bury()
+        self._outsiders.look(all_is_read=not progress)
         self._look_for_removal()
         self._write_changes()
         self.commit()

@@ -2,7 +2,7 @@
 
 The launcher holds the other ends of our standard input and output. It sends b"r" (the program was started: `run` is
 written), b"e" (it ended: `ended` is written) and b"s" (out of patience: say what you have); the agent answers once, with the
-summary, and hangs up.
+summary, and hangs up; before that it may send BEAT at any time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 
 from rheostat_agent.rundirectory import LOCK, LOG, RUN
 
+BEAT = b"\0"
 _NICENESS = 5
 _ANSWER_MS = 1000  # that the launcher may take to read
 _LIMITS = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
@@ -44,9 +45,11 @@ class Log:
 class Channel:
     """The line to the launcher: standard input and output. Without a launcher both lead nowhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: int | None = None) -> None:
+        """*console*: the descriptor of the launcher's standard error, where spans are to be written there."""
         os.set_blocking(0, False)
         os.set_blocking(1, False)
+        self.console = console
         self._is_open = True
 
     @property
@@ -76,6 +79,14 @@ class Channel:
         if not data:  # the launcher is gone
             self.close()
         return b"s" in data
+
+    def beat(self) -> None:
+        """Tell the launcher that a backend took something: it waits on, where it has no other bound."""
+        if self._is_open:
+            try:
+                os.write(1, BEAT)
+            except OSError:  # nobody reads, or has not for long
+                return
 
     def answer(self, text: str) -> None:
         """Send *text*, and be done; nothing if nobody waits."""
@@ -122,10 +133,10 @@ def die_first() -> None:
         return
 
 
-def let_go() -> None:
-    """Hold nothing of who started us but the channel: no folder, and no descriptor."""
+def let_go(console: int | None) -> None:
+    """Hold nothing of who started us but the channel and the *console*: no folder, and no descriptor."""
     os.chdir("/")
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3 if console is None else console + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def give_way() -> None:

@@ -8,11 +8,12 @@ import os
 import sys
 import time
 
-from rheostat_agent.backend import wants_delivery
+from rheostat_agent.configuration.otel import ConfigurationRefused, read_destinations
 from rheostat_agent.rundirectory import (
     LOCK,
     LOG,
     RUN,
+    RunInfo,
     discard,
     is_only_undelivered,
     mark_finished,
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+_CONSOLE = 3  # descriptor
 _MAX_AT_ONCE = 4
 _STARTING_S = 600  # by then a launcher has started its program, or never will
 
 
 def start_agent(
-    directory: str, environment: "Mapping[str, str]", commands: int = -1, answers: int = -1
+    directory: str,
+    environment: "Mapping[str, str]",
+    commands: int = -1,
+    answers: int = -1,
+    has_console: bool = False,
 ) -> int:
     """Start the agent of the run in *directory*, in a session of its own; return its pid. Raises OSError.
 
-    *commands* and *answers* are the ends of the launcher's pipes that the agent reads and writes (agentprocess.py).
+    *commands* and *answers* are the ends of the launcher's pipes that the agent reads and writes (agentprocess.py). It gets
+    our standard error too if it *has_console* to write spans to.
     """
     command = [sys.executable, "-I", "-m", "rheostat_agent.supervisor", directory]
     log = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
@@ -47,6 +54,9 @@ def start_agent(
     # One above the limit was opened before the limit was lowered; posix_spawn refuses it, and the agent closes it itself.
     limit = os.sysconf("SC_OPEN_MAX")
     actions += [(os.POSIX_SPAWN_CLOSE, number) for number in inherited() if 2 < number < limit]
+    if has_console:
+        command.append(str(_CONSOLE))
+        actions.append((os.POSIX_SPAWN_DUP2, 2, _CONSOLE))
     actions.append((os.POSIX_SPAWN_OPEN, 2, f"{directory}/{LOG}", log, 0o600))
     return os.posix_spawn(
         sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=()
@@ -74,15 +84,15 @@ def recover(state: str, environment: "Mapping[str, str]", but: str = "") -> list
     At most four at once; the next command goes on. Never raises OSError: recovering is never what was asked for.
     """
     started: list[int] = []
-    has_backend = wants_delivery(dict(environment))
+    named = _named_destinations(environment)
     for run in unfinished_runs(state):
         directory = f"{state}/runs/{run}"
         if run == but or is_read(directory):
             continue
-        if not has_backend and is_only_undelivered(state, run):
-            continue
         if not os.path.exists(f"{directory}/{RUN}"):
             _clear_away(state, run)
+            continue
+        if is_only_undelivered(state, run) and not named & _meant_destinations(directory):
             continue
         try:
             started.append(start_agent(directory, environment))
@@ -91,6 +101,21 @@ def recover(state: str, environment: "Mapping[str, str]", but: str = "") -> list
         if len(started) >= _MAX_AT_ONCE:
             break
     return started
+
+
+def _named_destinations(environment: "Mapping[str, str]") -> set[str]:
+    """Return the names of the destinations that *environment* knows how to reach."""
+    try:
+        return {each.name for each in read_destinations(environment, lambda text: None)}
+    except ConfigurationRefused:
+        return set()
+
+
+def _meant_destinations(directory: str) -> set[str]:
+    try:
+        return set(RunInfo.read(f"{directory}/{RUN}").destinations)
+    except (OSError, ValueError):
+        return set()
 
 
 def _clear_away(state: str, run: str) -> None:

@@ -79,12 +79,12 @@ class RunInfo(_Values):
     """What a run is, from its start on. Times: started_ns since the epoch, started_mono_ns monotonic, of one moment."""
 
     __slots__ = (
-        "boot_id", "colour", "columns", "command", "cwd", "executable", "export", "export_when", "id",
+        "boot_id", "colour", "columns", "command", "cwd", "destinations", "executable", "export", "export_when", "id",
         "interpreter", "kind", "launcher_pid", "max_disk", "max_spans", "parent", "pending_s", "pid",
         "project_root", "remarks", "root_span_id", "started_mono_ns", "started_ns", "summary", "trace_id",
         "trace_state", "version", "workflow",
     )  # fmt: skip
-    _LISTS = ("command", "remarks")
+    _LISTS = ("command", "destinations", "remarks")
     _NUMBERS = (
         "colour", "columns", "launcher_pid", "max_disk", "max_spans", "pending_s", "pid", "started_mono_ns",
         "started_ns", "version",
@@ -112,6 +112,7 @@ class RunInfo(_Values):
     colour: int
     columns: int
     remarks: list[str]  # for the summary
+    destinations: list[str]  # their names: where the run is to go, in its own environment and in that of later agents
     export: str | None  # which spans are sent: default, all, errors, none; None: default
     export_when: str | None  # comma-separated: error, slow: then all of them are
     pending_s: float | None  # after which a placeholder of an open span is sent; None: never

@@ -1,6 +1,6 @@
 """The agent: one process a run, in its own session, which reads, keeps and delivers what the run's processes record.
 
-    python -I -m rheostat_agent.supervisor RUN_DIRECTORY
+    python -I -m rheostat_agent.supervisor RUN_DIRECTORY [CONSOLE]
 
 Started by the launcher beside the program, or by a later `rheostat` command for a run whose agent was killed. It ends
 when all processes of the run have ended, all they wrote is in the history, and the backend has what it would take.
@@ -16,7 +16,6 @@ import time
 from math import inf
 
 from rheostat_agent.agentprocess import Channel, Log, die_first, free_limits, give_way, let_go, lock
-from rheostat_agent.backend import wants_delivery
 from rheostat_agent.endings import status_of
 from rheostat_agent.history.index import Index
 from rheostat_agent.history.query import HISTORY_NAME, Run
@@ -28,13 +27,10 @@ from rheostat_agent.history.writer import (
     move_aside,
     moved_aside,
 )
+from rheostat_agent.outbound import Outbound
 from rheostat_agent.rundirectory import RUN, RunInfo, mark_finished, mark_undelivered
 from rheostat_agent.runreader import TooFewDescriptors
 from rheostat_agent.takeup import take_up
-
-TYPE_CHECKING = False  # typing takes longer than the rest of the start
-if TYPE_CHECKING:
-    from rheostat_agent.export.delivery import Delivery
 
 _SHORTEST_WAIT_S = 0.002
 _LONGEST_WAIT_S = 0.2
@@ -44,7 +40,6 @@ _INDEX_EVERY_S = 2.0
 _HASTE_S = 1.0
 _STRAGGLERS_EVERY_S = 0.5
 _MOST_ANEW = 3  # histories that are moved aside: a broken disk is not to be filled
-_DELIVERY_GRACE_S = 30.0  # for a backend that takes nothing, after all else is done
 
 
 class Supervisor:
@@ -59,11 +54,7 @@ class Supervisor:
         self._history = _open_history(f"{directory}/{HISTORY_NAME}", log)
         self._index: Index | None = None
         self._reader = take_up(directory, self.info, self._history)
-        self._delivery: Delivery | None = None
-        # Also where an agent before us had one to deliver to, and we were started in an environment that names none.
-        self._is_for_backend = self._history.read_meta("resource") is not None
-        self._kept_cursor = self._history.read_meta("exported") or 0
-        self._kept_processes = _numbers(self._history.read_meta("exported_processes"))
+        self._outbound = Outbound(self._reader, self._history, channel, log)
         self._wait_s = _SHORTEST_WAIT_S
         self._indexed = self._looked_for_stragglers = -inf  # the clock may be turned to before 0
         self._busy_since = 0.0
@@ -75,11 +66,10 @@ class Supervisor:
 
     def run(self) -> None:
         """Read the run to its end, deliver it, and leave the index true."""
-        self._start_delivery()
         while True:
             progress = self._round()
             self._log_notes()
-            self._follow_delivery()
+            self._outbound.follow()
             if self._channel.asked() or (
                 self._channel.descriptor is not None and self._has_all_of_program(progress)
             ):
@@ -111,51 +101,17 @@ class Supervisor:
         elif now - self._busy_since > _BUSY_PATIENCE_S and self._reader.ending is not None:
             raise busy
 
-    def _start_delivery(self) -> None:
-        """Start to deliver, if there is a backend."""
-        environ = dict(os.environ)
-        if not wants_delivery(environ):
-            return
-        from rheostat_agent.export.delivery import Delivery
-        from rheostat_agent.resource import keep_attributes
-
-        kept = self._history.read_meta("resource")
-        kept, attributes = keep_attributes(kept, self.info, environ)
-        self._reader.joiner.batch.meta["resource"] = kept
-        self._is_for_backend = True
-        self._delivery = Delivery(
-            self._directory,
-            int(self.info.trace_id, 16),
-            attributes,
-            self._kept_cursor,
-            set(self._kept_processes),
-        )
-
     def _log_notes(self) -> None:
         notes = self._reader.joiner.notes
         for severity, text in notes:
             self._log.write(f"{severity}: {text}")
         notes.clear()
 
-    def _follow_delivery(self) -> None:
-        delivery = self._delivery
-        if delivery is None:
-            return
-        meta = self._reader.joiner.batch.meta
-        if delivery.cursor != self._kept_cursor:
-            self._kept_cursor = meta["exported"] = delivery.cursor
-        if delivery.processes != self._kept_processes:
-            self._kept_processes = set(delivery.processes)
-            meta["exported_processes"] = " ".join(map(str, sorted(self._kept_processes)))
-        if delivery.failure:
-            self._log.write(f"delivery: {delivery.failure}")
-        delivery.tell(self._reader.is_over())
-
     def _has_all_of_program(self, progress: bool) -> bool:
         """Say whether the summary can be whole: all of the program was read, and what is to be delivered was."""
         if progress or not self._reader.program_is_over():
             return False
-        return self._delivery is None or self._delivery.is_done or not self._reader.is_over()
+        return self._outbound.is_over or not self._reader.is_over()
 
     def _is_over(self) -> bool:
         if not self._reader.is_over():
@@ -193,35 +149,25 @@ class Supervisor:
         self._put_index(complete=True, now=True, paths=True)
         self._reader.joiner.batch.meta["complete"] = 1  # last: commands wait for it, and show both
         self._commit()
-        self._deliver_rest()
+        self._outbound.finish(self._between)
         self._commit()
         self._put_index(complete=True, now=True, paths=True)
         self._channel.answer(self._summary())
-        is_delivered = self._undelivered() == 0
         self._reader.close()
         self._history.close()
         if self._index is not None:
             self._index.close()
-        if is_delivered:
-            mark_finished(self._state, self.info.id)
-        else:
+        if self._outbound.is_left:
             mark_undelivered(self._state, self.info.id)
+        else:
+            mark_finished(self._state, self.info.id)
 
-    def _deliver_rest(self) -> None:
-        """Deliver what is left, for as long as the backend takes something now and then."""
-        delivery = self._delivery
-        if delivery is None:
-            return
-        taken, deadline = -1, 0.0
-        while not delivery.is_done and (delivery.cursor != taken or time.monotonic() < deadline):
-            if delivery.cursor != taken:
-                taken, deadline = delivery.cursor, time.monotonic() + _DELIVERY_GRACE_S
-            self._follow_delivery()
-            if self._channel.asked():
-                self._channel.answer(self._summary())
-            self._sleep(progress=False)
-        delivery.stop(1.0)
-        self._follow_delivery()
+    def _between(self) -> None:
+        """What goes on while the rest is delivered."""
+        self._commit()
+        if self._channel.asked():
+            self._channel.answer(self._summary())
+        self._sleep(progress=False)
 
     def _commit(self) -> None:
         """Write what is left, however long it takes; then remove what was read."""
@@ -233,14 +179,6 @@ class Supervisor:
             except HistoryBusy as busy:
                 self._wait_busy(busy)
                 time.sleep(_BUSY_WAIT_S)
-
-    def _undelivered(self) -> int:
-        """Return how many spans the backend has not acknowledged; 0 if there is none."""
-        if not self._is_for_backend:
-            return 0
-        ended = [process for process in self._reader.joiner.processes.values() if process.end_ns]
-        processes = len(ended) - len(self._kept_processes)
-        return self._reader.spans - self._kept_cursor + processes
 
     def _summary(self) -> str:
         from rheostat_agent.show.summary import render_run_summary
@@ -292,7 +230,7 @@ class Supervisor:
             errors=sum(path.errors for path in reader.calls.all_paths()),
             processes=len(reader.joiner.processes),
             lost=reader.lost(),
-            undelivered=self._undelivered(),
+            undelivered=self._outbound.undelivered,
             complete=complete,
             command=" ".join(info.command),
             cwd=info.cwd,
@@ -313,10 +251,6 @@ def _open_history(path: str, log: Log) -> HistoryWriter:
             time.sleep(_BUSY_WAIT_S)
 
 
-def _numbers(text: str | None) -> set[int]:
-    return {int(word) for word in (text or "").split()}
-
-
 def _begin_anew(directory: str) -> None:
     """Move a damaged history aside, and execute the agent again; return if that has been done too often."""
     path = f"{directory}/{HISTORY_NAME}"
@@ -326,11 +260,13 @@ def _begin_anew(directory: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the agent on the run directory arguments[0]."""
+    """Run the agent on the run directory arguments[0]; what is meant for a console goes to the descriptor arguments[1]."""
     os.umask(0o077)
-    directory, channel = arguments[0], Channel()
+    directory = arguments[0]
+    console = int(arguments[1]) if arguments[1:] else None
+    channel = Channel(console)
     free_limits()  # first: descriptors may be open beyond the limit that was set for the program
-    let_go()
+    let_go(console)
     if not channel.wait_for_run(directory) or lock(directory) is None:
         return 0
     die_first()

@@ -7,8 +7,11 @@ import time
 import rheostat
 from rheostat.settings import Settings, write_settings
 from rheostat_agent import streams
+from rheostat_agent.agentprocess import BEAT
 from rheostat_agent.cli.commands import COMMANDS
 from rheostat_agent.cli.options import UsageError, suggestion
+from rheostat_agent.configuration.destination import CONSOLE
+from rheostat_agent.configuration.otel import read_destinations
 from rheostat_agent.launcher import child, signals
 from rheostat_agent.launcher.environment import inherited_environment
 from rheostat_agent.launcher.target import Target, TargetError, resolve
@@ -108,6 +111,7 @@ class _Launch:
         self._is_quiet = values["quiet"] or values["summary"] == "none"
         self._id = new_id()
         self._directory = ""
+        self._destinations = read_destinations(environment, remarks.append)
         self._agent = 0
         self._commands = self._answers = -1  # our ends of the pipes to the agent
 
@@ -158,12 +162,17 @@ class _Launch:
         try:
             theirs, self._commands = os.pipe()
             self._answers, mine = os.pipe()
-            self._agent = start_agent(self._directory, self._environment, theirs, mine)
+            self._agent = start_agent(
+                self._directory, self._environment, theirs, mine, self._has_console()
+            )
             os.close(theirs)
             os.close(mine)
         except OSError as error:
             return f"the agent could not be started: {error.strerror}"
         return ""
+
+    def _has_console(self) -> bool:
+        return any(each.kind == CONSOLE for each in self._destinations)
 
     def _announce(self, pid: int, started_ns: int, started_mono_ns: int) -> str:
         """Tell the agent that the program was started; return why that could not be done, empty if it was."""
@@ -196,6 +205,7 @@ class _Launch:
             executable=target.executable,
             interpreter=target.interpreter,
             cwd=_working_directory(self._environment),
+            destinations=[each.name for each in self._destinations],
             project_root=target.project_root,
             max_spans=self._values["max_spans"],
             max_disk=self._values["max_disk"],
@@ -236,7 +246,8 @@ class _Launch:
             if not self._is_quiet:
                 _tell(f"rheostat: {trouble}\n")
         elif wait > 0:
-            text = _receive(self._commands, self._answers, wait)
+            is_patient = self._values["wait"] is None and wait >= _WAIT_DELIVERY_S
+            text = _receive(self._commands, self._answers, wait, is_patient)
             if text is None:
                 text = f"rheostat: run {self._id} is not read yet: `rheostat show {self._id}` shows it\n"
             if not self._is_quiet:
@@ -247,17 +258,17 @@ class _Launch:
         if wanted is not None:
             return float(wanted)
         environment = self._environment
-        delivers = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get(
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-        )
         is_short_lived = (
             os.getpid() == 1 or environment.get("INVOCATION_ID") or environment.get("CI")
         )
-        return _WAIT_DELIVERY_S if delivers and is_short_lived else _WAIT_S
+        return _WAIT_DELIVERY_S if self._destinations and is_short_lived else _WAIT_S
 
 
-def _receive(commands: int, answers: int, wait: float) -> "str | None":
-    """Return what the agent answers within *wait* seconds, or when asked after that; None if it does not."""
+def _receive(commands: int, answers: int, wait: float, is_patient: bool) -> "str | None":
+    """Return what the agent answers within *wait* seconds, or when asked after that; None if it does not.
+
+    Where *is_patient*, the time begins anew whenever a backend has taken something.
+    """
     poll = select.poll()
     poll.register(answers, select.POLLIN)
     answer, has_asked = b"", False
@@ -275,7 +286,9 @@ def _receive(commands: int, answers: int, wait: float) -> "str | None":
                 data = os.read(answers, 65536)
                 if not data:
                     break
-                answer += data
+                if is_patient and BEAT in data:
+                    deadline = max(deadline, time.monotonic() + wait)
+                answer += data.replace(BEAT, b"")
     except OSError:
         pass  # the agent is gone: a later command goes on where it was
     return answer.decode("utf-8", "replace") if answer else None

@@ -1,116 +1,153 @@
-"""Delivery: sends the history's spans to the OTLP backend, in a thread of the agent, while the program runs.
+"""Delivery to one destination, in a thread of the agent, while the program runs and until the backend has it all.
 
-The history is the queue: a batch is read behind a cursor, sent, and the cursor moves when the backend has acknowledged.
-The supervisor keeps the cursor in the history. So what a dead backend did not take is sent by a later agent; at least
-once, and always with the same ids.
+Each destination has its own queue, cursor and thread: a dead one does not hold another. What becomes of a request follows the
+rules of OTLP (opentelemetry-proto, docs/specification.md): what cannot be taken now is sent again, after a pause that grows;
+what is refused is not, and stays in the history.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from rheostat_agent.history.query import HistoryMissing, open_history, read_processes, read_spans
+from rheostat_agent.configuration.destination import LOGS
+from rheostat_agent.export import outcome
+from rheostat_agent.export.backoff import Backoff
+from rheostat_agent.history.query import (
+    ABSENT,
+    DONE,
+    OPEN,
+    REFUSED,
+    DeliveryState,
+    HistoryMissing,
+    open_history,
+)
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.trace.export import SpanExporter
+    import sqlite3
+    from collections.abc import Callable
 
-    from rheostat_agent.export.spans import SpanMaker
-    from rheostat_agent.resource import Attributes
+    from rheostat_agent.configuration.destination import Destination
+    from rheostat_agent.configuration.otel import Batching
+    from rheostat_agent.export.outcome import Outcome
+    from rheostat_agent.export.queue import Queue, Request, Sending
+    from rheostat_agent.export.transport import Transport
 
-BATCH = 512  # OTEL_BSP_MAX_EXPORT_BATCH_SIZE's default
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 30.0
-_MAX_REASON = 200  # characters
+_LOOK_S = 1.0  # between looks at a history of which nobody said that it has grown
+_FEWEST = 16  # items that a request shrinks to, for a backend that does not keep up
+_MOST_REFUSED = 3  # requests in a row: so are the others
 
 
 class Delivery:
-    """The delivery of one run."""
+    """The delivery of one run to one destination."""
 
     def __init__(
-        self, directory: str, trace_id: int, run: Attributes, cursor: int, processes: set[int]
+        self,
+        directory: str,
+        destination: Destination,
+        sending: Sending,
+        state: DeliveryState,
+        batching: Batching,
+        open_transport: Callable[[], Transport],
     ) -> None:
-        """*cursor* and *processes*: the rowid of the last span, and the processes, that were delivered before."""
-        self.cursor = cursor
-        self.processes = processes
-        self.failure = ""
+        """*state*: as it was kept. Nothing is opened before `start`."""
+        self.destination = destination
+        self.state = state  # replaced, never changed: other threads look at it
+        self.failure = ""  # of ours
+        self.omitted = (0, 0)  # calls that the policy left out, and their time in nanoseconds
         self._directory = directory
-        self._trace_id = trace_id
-        self._run = run
+        self._sending = sending
+        self._most = self._present_most = batching.most
+        self._delay_s = batching.delay_s  # that a request which is not full is waited for
+        self._open_transport = open_transport
+        self._refused_in_a_row = 0
+        self._behind: int | None = None  # all that were waiting when they were counted; None: they were not
+        self._dealt_with = 0  # since then
+        self._transport: Transport | None = None
         self._wake = threading.Condition()
-        self._is_stopping = False
-        self._all_is_there = False
-        self.is_done = False
-        self._thread = threading.Thread(target=self._deliver, name="delivery", daemon=True)
+        self._is_stopping = self._all_is_there = False
+        self._told = 0  # spans in the history, when we were last woken
+        self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
         self._thread.start()
 
-    def tell(self, all_is_there: bool) -> None:
-        """There is more in the history; *all_is_there*: and nothing will be added."""
+    @property
+    def is_over(self) -> bool:
+        """Say whether nothing more will be sent: all is acknowledged or refused, or something of ours failed."""
+        return self.state.state != OPEN or not self._thread.is_alive()
+
+    def tell(self, spans: int, all_is_there: bool) -> None:
+        """There are *spans* in the history; *all_is_there*: and nothing will be added."""
         with self._wake:
-            self._all_is_there = all_is_there
-            self._wake.notify()
+            if all_is_there > self._all_is_there or spans - self._told >= self._most:
+                self._all_is_there, self._told = all_is_there, spans
+                self._wake.notify()
 
     def stop(self, timeout_s: float) -> None:
-        """Let the present request finish, for *timeout_s* seconds at most."""
+        """Let the present request finish, for *timeout_s* seconds at most, and count what is left."""
         with self._wake:
             self._is_stopping = True
             self._wake.notify()
         self._thread.join(timeout_s)
+        transport = self._transport
+        if self._thread.is_alive() and transport is not None:
+            transport.close()
+            self._thread.join(timeout_s)
 
-    def _deliver(self) -> None:
+    # In the thread
+
+    def _run(self) -> None:
         try:
-            self._deliver_all()
+            self._deliver()
         except Exception as error:  # noqa: BLE001  # the supervisor tells it; the spans stay in the history
             self.failure = f"{type(error).__name__}: {error}"
 
-    def _deliver_all(self) -> None:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        from rheostat_agent.export.spans import SpanMaker
-
+    def _deliver(self) -> None:
         history = self._open()
         if history is None:
             return
-        exporter = OTLPSpanExporter()
-        self._listen()
-        maker = SpanMaker(history, self._trace_id, self._run)
-        pause = _FIRST_PAUSE_S
-        while not self._is_stopping:
-            all_is_there = (
-                self._all_is_there
-            )  # before looking: what comes later is found by the next look
-            spans, cursor, ended = self._next(history, maker)
-            if not spans:
+        queue = self._queue(history)
+        self._transport = self._open_transport()
+        backoff = Backoff()
+        while not self._is_stopping and self.state.state == OPEN:
+            all_is_there = self._all_is_there  # before looking: what comes later is found then
+            request = queue.look(self._present_most, all_is_there)
+            self._keep(queue)
+            if request is None:
                 if all_is_there:
-                    self.is_done = True
-                    break
-                self._pause(1.0)
-                continue
-            if self._send(exporter, spans):
-                self.cursor, self.failure, pause = cursor, "", _FIRST_PAUSE_S
-                self.processes = self.processes | ended
+                    self._keep(queue, state=DONE)
+                else:
+                    self._pause(_LOOK_S)
             else:
-                self._pause(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-        exporter.shutdown()  # type: ignore[no-untyped-call]
+                found = self._transport.send(request.body)
+                if found.kind == outcome.LATER:
+                    self._count(history)
+                self._settle(queue, request, found, backoff)
+                is_full = request.items >= self._present_most
+                if found.kind == outcome.TAKEN and not is_full and not all_is_there:
+                    self._pause(self._delay_s)
+        self._transport.close()
+        if self.state.state in (OPEN, REFUSED):
+            self._count(history)
+            self._keep(queue)
         history.close()
 
-    def _listen(self) -> None:
-        """Have what the exporter logs, which alone says why it failed, as our own failure."""
-        import logging
+    def _count(self, history: sqlite3.Connection) -> None:
+        """Count what is waiting in all, once: the queue itself reads no further ahead than it must."""
+        if self._behind is None and self._all_is_there:
+            whole = self._queue(history)
+            whole.survey()
+            self._dealt_with = 0
+            self._behind = whole.waiting
 
-        delivery = self
+    def _queue(self, history: sqlite3.Connection) -> Queue:
+        from rheostat_agent.export.queue import LogQueue, SpanQueue
 
-        class Listener(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                delivery.failure = reason_in(record.getMessage())
-
-        logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-        logger.addHandler(Listener())
-        logger.propagate = False
+        if self.destination.signal == LOGS:
+            return LogQueue(self._sending, history, self.state)
+        return SpanQueue(self._sending, history, self.state)
 
     def _open(self) -> sqlite3.Connection | None:
         while not self._is_stopping:
@@ -120,43 +157,85 @@ class Delivery:
                 self._pause(0.1)
         return None
 
+    def _settle(
+        self, queue: Queue, request: Request, found: Outcome, backoff: Backoff
+    ) -> None:
+        """Do what OTLP asks for, after what became of *request*."""
+        if found.kind == outcome.TAKEN:
+            self._refused_in_a_row = 0
+            backoff.reset()
+            self._present_most = min(self._most, self._present_most * 2)
+            queue.take_off(request)
+            self._keep(queue, request, sent=request.items, rejected=found.rejected)
+            self._say(found.reason)
+        elif found.kind == outcome.LATER:
+            self._say(found.reason)
+            self._present_most = max(min(_FEWEST, self._most), self._present_most // 2)
+            self._pause(backoff.next_s(found.after_s))
+        elif found.kind == outcome.TOO_LARGE and request.items > 1:
+            self._present_most = max(1, request.items // 2)
+        elif found.kind == outcome.ABSENT and self.destination.signal == LOGS:
+            self._say(f"it takes no {self.destination.signal} ({found.reason}): none are sent")
+            self._keep(queue, state=ABSENT)
+        else:
+            self._refuse(queue, request, found)
+
+    def _refuse(self, queue: Queue, request: Request, found: Outcome) -> None:
+        """The backend will not take *request*, ever: go on behind it, unless it takes nothing."""
+        self._refused_in_a_row += 1
+        is_all = found.kind == outcome.ABSENT or found.is_for_all
+        if is_all or self._refused_in_a_row >= _MOST_REFUSED:
+            self._keep(queue, state=REFUSED)
+        else:
+            before = self.state.cursor
+            queue.take_off(request)
+            kept = self.state.refused_from
+            self._keep(
+                queue,
+                request,
+                refused=request.items,
+                refused_from=before if kept is None else kept,
+            )
+        self._say(f"refused: {found.reason}")
+
+    def _say(self, reason: str) -> None:
+        self.state = DeliveryState(**{**self.state.as_dict(), "reason": reason})
+
+    def _keep(
+        self,
+        queue: Queue,
+        request: Request | None = None,
+        sent: int = 0,
+        rejected: int = 0,
+        refused: int = 0,
+        **values: str | int | None,
+    ) -> None:
+        """Have the state of *queue* as ours, *request* having been dealt with."""
+        old = self.state
+        processes = old.processes
+        if request is not None and request.processes:
+            known = {int(word) for word in processes.split()} | request.processes
+            processes = " ".join(map(str, sorted(known)))
+        waiting = queue.waiting
+        if request is not None:
+            self._dealt_with += request.parts
+        if self._behind is not None:
+            waiting = self._behind - self._dealt_with
+        changed = {
+            "cursor": queue.cursor,
+            "processes": processes,
+            "sent": old.sent + sent,
+            "rejected": old.rejected + rejected,
+            "refused": old.refused + refused,
+            "waiting": waiting,
+            **values,
+        }
+        self.state = DeliveryState(**{**old.as_dict(), **changed})
+        policy = getattr(queue, "policy", None)
+        if policy is not None:
+            self.omitted = (policy.omitted_calls, policy.omitted_ns)
+
     def _pause(self, seconds: float) -> None:
         with self._wake:
             if not self._is_stopping:
                 self._wake.wait(seconds)
-
-    def _next(
-        self, history: sqlite3.Connection, maker: SpanMaker
-    ) -> tuple[list[ReadableSpan], int, set[int]]:
-        """Return the next spans to send, the cursor behind them, and the processes whose spans are among them."""
-        rows = list(islice(read_spans(history, self.cursor), BATCH))
-        ended: set[int] = set()
-        maker.refresh()
-        spans = [maker.call(span) for _, span in rows]
-        if len(rows) < BATCH:
-            for process in read_processes(history):
-                if process.end_ns is not None and process.id not in self.processes:
-                    ended.add(process.id)
-                    spans.append(maker.process(process))
-        return spans, rows[-1][0] if rows else self.cursor, ended
-
-    def _send(self, exporter: SpanExporter, spans: list[ReadableSpan]) -> bool:
-        from opentelemetry.sdk.trace.export import SpanExportResult
-
-        if exporter.export(spans) is SpanExportResult.SUCCESS:
-            return True
-        self.failure = self.failure or "the backend did not take them"
-        return False
-
-
-def reason_in(text: str) -> str:
-    """Return what is worth reading of what the exporter logs: 'Connection refused', '404, Not Found'."""
-    import re
-
-    status = re.search(r"code: (\d+), reason: (.*)", text)
-    if status:
-        return f"{status[1]}, {status[2]}".strip(", ")
-    failure = re.search(r"\[Errno -?\d+\] ([^\]\"')]+)", text) or re.search(
-        r"(\w* ?timed out)", text
-    )
-    return failure[1].strip() if failure else text[:_MAX_REASON]

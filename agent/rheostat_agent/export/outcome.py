@@ -17,4 +17,7 @@ class Outcome(Value):
     kind: str
     reason: str = ""  # for the user, in a line: '503 Service Unavailable', 'Connection refused'; a warning where taken
     rejected: int = 0  # of what was sent: the backend took the rest (partial success)
-    after_s: float | None = None  # when to send again at the earliest, where the backend says so; capped
+    after_s: float | None = (
+        None  # when to send again at the earliest, where the backend says so; capped
+    )
+    is_for_all: bool = False  # where refused: every other request would be too (401, 403, 415, 422; UNAUTHENTICATED …)

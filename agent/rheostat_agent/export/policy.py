@@ -73,12 +73,20 @@ class Policy:
     """Decides for the spans of one run, in the order of the history."""
 
     def __init__(
-        self, name: str, is_process: Callable[[int], bool], is_import: Callable[[int], bool]
+        self,
+        name: str,
+        is_process: Callable[[int], bool],
+        is_import: Callable[[int], bool],
+        always_ns: int | None = None,
     ) -> None:
-        """*is_process* tells the ids of the spans of processes, *is_import* the functions that are imports of modules."""
+        """*is_process* tells the ids of the spans of processes, *is_import* the functions that are imports of modules.
+
+        What lasts *always_ns* nanoseconds is exported in any case: a placeholder of it may have been sent.
+        """
         self.omitted_calls = self.omitted_ns = 0
         self._is_all = name == ALL
         self._is_for_errors = name == ERRORS
+        self._always_ns = always_ns
         self._is_process = is_process
         self._is_import = is_import
         self._bucket = Bucket()
@@ -116,7 +124,9 @@ class Policy:
         return parent
 
     def _is_wanted(self, row: Row) -> bool:
-        if row[_ID] in self._needed:
+        duration = row[_END] - row[_START]
+        is_due = self._always_ns is not None and duration >= self._always_ns
+        if is_due or row[_ID] in self._needed:
             self._needed.discard(row[_ID])
             self._bucket.owe()
             return True
@@ -126,7 +136,7 @@ class Policy:
             return False
         if self._is_import(row[_FUNCTION]):
             return True
-        return row[_END] - row[_START] >= LONG_NS and self._bucket.take(row[_END], RESERVE)
+        return duration >= LONG_NS and self._bucket.take(row[_END], RESERVE)
 
     def _export(self, row: Row) -> int:
         self._settle(row[_ID], -row[_PARENT])

@@ -165,6 +165,11 @@ class DeliveryState(Value):
     reason: str = ""
 
     @property
+    def is_open(self) -> bool:
+        """Say whether a later command is to go on."""
+        return self.state == OPEN
+
+    @property
     def undelivered(self) -> int:
         """Return how many the destination does not have, and is meant to."""
         return 0 if self.state == ABSENT else self.waiting + self.refused
@@ -175,6 +180,7 @@ def _names(kind: type[Value]) -> str:
 
 
 _SPAN_COLUMNS = _names(Span)
+SELECT_DELIVERIES = f"SELECT {_names(DeliveryState)} FROM deliveries ORDER BY destination"
 
 
 def _uri(path: str) -> str:
@@ -221,8 +227,7 @@ def read_meta(history: sqlite3.Connection, key: str) -> Any:
 
 def read_deliveries(history: sqlite3.Connection) -> list[DeliveryState]:
     """Return how far each destination has been served, by its name."""
-    rows = history.execute(f"SELECT {_names(DeliveryState)} FROM deliveries ORDER BY destination")
-    return [DeliveryState(*row) for row in rows]
+    return [DeliveryState(*row) for row in history.execute(SELECT_DELIVERIES)]
 
 
 def read_processes(history: sqlite3.Connection) -> list[Process]:
@@ -254,6 +259,14 @@ def read_spans(history: sqlite3.Connection, after: int = 0) -> Iterator[tuple[in
     query = f"SELECT rowid, {_SPAN_COLUMNS} FROM spans WHERE rowid > ? ORDER BY rowid"
     for rowid, *row in history.execute(query, (after,)):
         yield rowid, Span(*row)
+
+
+def read_span_rows(
+    history: sqlite3.Connection, after: int, most: int
+) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return (rowid, the columns of a Span) of at most *most* ended spans behind the cursor *after*."""
+    query = f"SELECT rowid, {_SPAN_COLUMNS} FROM spans WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    return [(row[0], row[1:]) for row in history.execute(query, (after, most))]
 
 
 def read_open_spans(history: sqlite3.Connection) -> list[Span]:

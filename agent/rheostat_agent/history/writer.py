@@ -12,6 +12,7 @@ import sqlite3
 import time
 from array import array
 
+from rheostat_agent.history.query import SELECT_DELIVERIES, DeliveryState
 from rheostat_agent.history.schema import (
     HISTORY_ID,
     HISTORY_VERSION,
@@ -182,6 +183,10 @@ class HistoryWriter:
                 raise self._trouble(error) from None
             raise  # not HistoryBusy: a record that was half taken cannot be taken again, but by another agent
         return row[0] if row else None
+
+    def read_deliveries(self) -> list[DeliveryState]:
+        """Return how far each destination has been served. Raises HistoryBusy or HistoryCorrupt."""
+        return [DeliveryState(*row) for row in self._query(SELECT_DELIVERIES)]
 
     def read_meta(self, key: str) -> Any:
         """Return the value kept under *key*, None if there is none."""

@@ -7,7 +7,10 @@ count a backend that refuses as one that is away (docs/delivery.md says more).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Protocol
+
+from rheostat_agent.configuration.destination import CONSOLE
 
 if TYPE_CHECKING:
     from rheostat_agent.configuration.destination import Destination
@@ -28,9 +31,17 @@ class Transport(Protocol):
         """Let go of the connection. A `send` that waits in another thread, and each later one, returns LATER."""
 
 
-def open_transport(destination: Destination) -> Transport:
-    """Return the transport to an OTLP *destination*. Connects to nothing yet."""
+def open_transport(destination: Destination, console: int | None = None) -> Transport:
+    """Return the transport to *destination*; connects to nothing yet. *console*: what a console writes to."""
+    if destination.kind == CONSOLE:
+        from rheostat_agent.export.transport.console import ConsoleTransport
+
+        assert console is not None
+        return ConsoleTransport(destination, console)
     if destination.protocol == "grpc":
+        os.environ.setdefault(
+            "GRPC_VERBOSITY", "NONE"
+        )  # else it writes to standard error by itself
         from rheostat_agent.export.transport.grpc import GrpcTransport
 
         return GrpcTransport(destination)

@@ -3,14 +3,19 @@
     call      span of kind INTERNAL, named by the function; code.*, thread.*; error.type and status where it failed
     process   span of kind INTERNAL, named by its executable; process.* (semantic conventions, cli/spans, callee)
 
+What hangs below a span and was left out stands on it: rheostat.omitted.calls, rheostat.omitted.duration in seconds. A
+placeholder of what has not ended carries rheostat.pending, and ends when it was made.
+
 An exception is told once, on the span in which it arose: as a span event, and as a log record with the same attributes.
-Names and texts of the program may hold what UTF-8 cannot (lone surrogates): they are made valid here.
+Names and texts of the program may hold what UTF-8 cannot (lone surrogates), and be of any length: they are made valid here,
+so that no name can spoil the request it is in.
 """
+
+from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -24,11 +29,13 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    TraceState,
     set_span_in_context,
 )
 
 from rheostat import __version__
 from rheostat_agent.endings import error_type_of, signal_name
+from rheostat_agent.export.threadnames import ThreadNames
 from rheostat_agent.history.fatal import (
     distinct_errors,
     origin_of,
@@ -36,50 +43,57 @@ from rheostat_agent.history.fatal import (
     read_fatal,
     with_text_of,
 )
-from rheostat_agent.history.query import (
-    Error,
-    Process,
-    Span,
-    ThreadNames,
-    read_functions,
-    read_processes,
-)
+from rheostat_agent.history.query import Error, Function, Process, Span
 from rheostat_agent.resource import SCHEMA_URL, Attributes, process_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from rheostat_agent.export.policy import Omitted
 
 SCOPE = InstrumentationScope("rheostat", __version__, SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_MAX_RECENT = 1000  # errors, of some kilobytes each
+_MAX_NAME = 4096  # characters, as of a path
+_MAX_RECENT = 1000  # errors, of some kilobytes each, and resources
 _ID_MASK = (1 << 64) - 1
+_FUNCTIONS = f"SELECT {', '.join(Function.fields)} FROM functions WHERE id > ? ORDER BY id"
+_PROCESS = f"SELECT {', '.join(Process.fields)} FROM processes WHERE id = ?"
 
 
 class SpanMaker:
     """Makes the spans of one run. What is new in the history is looked up when it is first needed."""
 
-    def __init__(self, history: sqlite3.Connection, trace_id: int, run: Attributes) -> None:
+    def __init__(
+        self, history: sqlite3.Connection, trace_id: int, run: Attributes, trace_state: str = ""
+    ) -> None:
+        """*trace_state*: what came with the trace, as W3C Trace Context writes it."""
+        self.threads = ThreadNames(history)
         self._history = history
         self._trace_id = trace_id
+        self._trace_state = TraceState.from_header([trace_state] if trace_state else [])
         self._run = run
         self._functions: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
+        self._last_function = 0
         self._fatal: dict[int, Error] = {}  # by process: what left its `__main__`
         self._last_fatal = 0
         self._texts: dict[int, Error] = {}  # by id of where it arose: the same exception at the end
         self._told_before: set[int] = set()  # of fatal errors: those that are told where they arose
         self._recent: dict[int, Error | None] = {}
-        self._processes: dict[int, Process] = {}
         self._resources: dict[int, Resource] = {}
-        self._threads = ThreadNames(history)
 
     def refresh(self) -> None:
         """Look up what the history has come to know since."""
-        for number, function in read_functions(self._history).items():
-            if number not in self._functions:
-                self._names[number] = clean(function.name)
-                self._functions[number] = {
-                    "code.function.name": clean(function.name),
-                    "code.file.path": clean(function.file),
-                    "code.line.number": function.line,
-                }
+        for row in self._history.execute(_FUNCTIONS, (self._last_function,)):
+            function = Function(*row)
+            self._last_function = function.id
+            self._names[function.id] = name = _name(function.name)
+            self._functions[function.id] = {
+                "code.function.name": name,
+                "code.file.path": _name(function.file),
+                "code.line.number": function.line,
+            }
         for fatal in read_fatal(self._history, self._last_fatal):
             self._last_fatal = fatal.id
             self._fatal.setdefault(fatal.process, fatal)
@@ -87,18 +101,25 @@ class SpanMaker:
             if origin is not None:
                 self._texts[origin.id] = fatal
                 self._told_before.add(fatal.id)
-        self._processes = {process.id: process for process in read_processes(self._history)}
-        self._threads = ThreadNames(self._history)
+        self.threads.refresh()
 
-    def call(self, span: Span) -> ReadableSpan:
-        """Return the span of a call that ended."""
-        attributes = {
-            **self._functions[span.function],
-            "thread.id": span.thread,
-        }
-        name = self._threads.name(span.process, span.thread, span.start_ns)
+    def call(
+        self, span: Span, parent: int | None = None, omitted: Omitted | None = None
+    ) -> ReadableSpan:
+        """Return the span of a call that ended, below *parent* instead of its caller if that is given."""
+        return self._call(span, parent, span.end_ns or span.start_ns, _omission(omitted))
+
+    def pending(self, span: Span, parent: int, now_ns: int) -> ReadableSpan:
+        """Return the placeholder of a call that goes on."""
+        return self._call(span, parent, now_ns, {"rheostat.pending": True})
+
+    def _call(
+        self, span: Span, parent: int | None, end_ns: int, more: dict[str, Any]
+    ) -> ReadableSpan:
+        attributes = {**self._functions[span.function], "thread.id": span.thread}
+        name, _, _ = self.threads.at(span.process, span.thread, span.start_ns)
         if name:
-            attributes["thread.name"] = clean(name)
+            attributes["thread.name"] = _name(name)
         if span.items is not None:
             attributes["rheostat.generator.items"] = span.items
             attributes["rheostat.generator.suspended_ns"] = span.suspended_ns
@@ -111,28 +132,35 @@ class SpanMaker:
         return self._make(
             self._names[span.function],
             span.id,
-            span.parent,
+            self._context(span.parent if parent is None else parent),
             span.start_ns,
-            span.end_ns or span.start_ns,
+            end_ns,
             span.process,
-            attributes,
+            {**attributes, **more},
             error,
-            [_event(error, span.end_ns or span.start_ns)] if error and arose else [],
+            [_event(error, end_ns)] if error and arose else [],
         )
 
-    def process(self, process: Process) -> ReadableSpan:
-        """Return the span of a process that ended."""
-        executable = os.path.basename(process.executable or "") or "process"
-        attributes: dict[str, Any] = {"process.executable.name": clean(executable)}
-        if process.executable:
-            attributes["process.executable.path"] = clean(process.executable)
-        if process.pid is not None:
-            attributes["process.pid"] = process.pid
-        if process.exit_code is not None:
-            attributes["process.exit.code"] = process.exit_code
-        if process.signal is not None:
-            attributes["process.exit.code"] = 128 + process.signal
-            attributes["rheostat.process.signal"] = signal_name(process.signal)
+    def process(
+        self, process: Process, parent: int | None = None, omitted: Omitted | None = None
+    ) -> ReadableSpan:
+        """Return the span of a process that ended.
+
+        Where nothing in the run is its parent, *parent* is in another: what the run was started from.
+        """
+        return self._process(
+            process, parent, process.end_ns or process.start_ns, _omission(omitted)
+        )
+
+    def pending_process(self, process: Process, parent: int | None, now_ns: int) -> ReadableSpan:
+        """Return the placeholder of a process that lives."""
+        return self._process(process, parent, now_ns, {"rheostat.pending": True})
+
+    def _process(
+        self, process: Process, parent: int | None, end_ns: int, more: dict[str, Any]
+    ) -> ReadableSpan:
+        executable = _name(os.path.basename(process.executable or "") or "process")
+        attributes = _process_attributes(process, executable)
         error = self._fatal.get(process.id)
         kind = (
             error_type_of(process.exit_code, process.signal) if process.end_ns is not None else None
@@ -141,18 +169,19 @@ class SpanMaker:
             kind = error.type if error else str(process.exit_code)
         if kind and kind != "_OTHER":
             attributes["error.type"] = clean(kind)
-        end_ns = process.end_ns or process.start_ns
         failed = error
         if kind and kind != "_OTHER" and error is None:
             failed = Error(0, process.id, None, None, end_ns, kind, process.cause, [])
+        above = process.parent_span_id if parent is None else parent
+        is_remote = process.parent_span_id is None
         return self._make(
-            clean(executable),
+            executable,
             process.span_id,
-            process.parent_span_id,
+            None if above is None else self._context(above, is_remote),
             process.start_ns,
             end_ns,
             process.id,
-            attributes,
+            {**attributes, **more},
             failed,
             [_event(error, end_ns)] if error and error.id not in self._told_before else [],
         )
@@ -170,7 +199,7 @@ class SpanMaker:
         self,
         name: str,
         span_id: int,
-        parent_id: int | None,
+        parent: SpanContext | None,
         start_ns: int,
         end_ns: int,
         process: int,
@@ -184,35 +213,40 @@ class SpanMaker:
         return ReadableSpan(
             name=name,
             context=self._context(span_id),
-            parent=None if parent_id is None else self._context(parent_id),
+            parent=parent,
             resource=self.resource(process),
             attributes=attributes,
             events=events,
             kind=SpanKind.INTERNAL,
             instrumentation_scope=SCOPE,
             status=status,
-            start_time=start_ns,
-            end_time=end_ns,
+            start_time=max(0, start_ns),  # the clock may have been before the epoch
+            end_time=max(0, end_ns),
         )
 
-    def _context(self, span_id: int) -> SpanContext:
-        return SpanContext(self._trace_id, span_id & _ID_MASK, False, _SAMPLED)
+    def _context(self, span_id: int, is_remote: bool = False) -> SpanContext:
+        return SpanContext(
+            self._trace_id, span_id & _ID_MASK, is_remote, _SAMPLED, self._trace_state
+        )
 
     def resource(self, process: int) -> Resource:
-        """Return the resource of a process of the run."""
+        """Return the resource of a process of the run: the same object until more is known of it."""
         found = self._resources.get(process)
         if found is None:
-            known = self._processes.get(process)
+            row = self._history.execute(_PROCESS, (process,)).fetchone()
+            known = Process(*row) if row else None
             own = process_attributes(known) if known else {}
-            attributes = {key: clean(value) for key, value in {**own, **self._run}.items()}
+            attributes = {clean(key): clean(value) for key, value in {**own, **self._run}.items()}
             found = Resource(attributes, SCHEMA_URL)
             if known and known.python:
+                if len(self._resources) >= _MAX_RECENT:
+                    self._resources.clear()
                 self._resources[process] = found
         return found
 
     def logs(self) -> Iterator[ReadableLogRecord]:
         """Yield a log record for each exception that was described (semantic conventions, exceptions-logs)."""
-        spans = {process.id: process.span_id for process in self._processes.values()}
+        spans = dict(self._history.execute("SELECT id, span_id FROM processes"))
         for error, _ in distinct_errors(self._history):
             if error.number is None:
                 continue
@@ -220,9 +254,10 @@ class SpanMaker:
             yield self._log(error, span)
 
     def _log(self, error: Error, span: int) -> ReadableLogRecord:
+        time_ns = max(0, error.time_ns or 0)
         record = LogRecord(
-            timestamp=error.time_ns,
-            observed_timestamp=error.time_ns,
+            timestamp=time_ns,
+            observed_timestamp=time_ns,
             context=set_span_in_context(NonRecordingSpan(self._context(span))),
             severity_number=SeverityNumber.ERROR,
             severity_text="ERROR",
@@ -233,7 +268,32 @@ class SpanMaker:
 
 
 def _event(error: Error, end_ns: int) -> Event:
-    return Event("exception", exception_attributes(error), error.time_ns or end_ns)
+    return Event("exception", exception_attributes(error), max(0, error.time_ns or end_ns))
+
+
+def _omission(omitted: Omitted | None) -> dict[str, Any]:
+    """Return the attributes that tell what was left out below a span."""
+    if omitted is None:
+        return {}
+    return {
+        "rheostat.omitted.calls": omitted.calls,
+        "rheostat.omitted.duration": omitted.duration_ns / 1e9,
+    }
+
+
+def _process_attributes(process: Process, executable: str) -> dict[str, Any]:
+    """Return what the span of *process* tells of it, whose executable has the name *executable*."""
+    attributes: dict[str, Any] = {"process.executable.name": executable}
+    if process.executable:
+        attributes["process.executable.path"] = _name(process.executable)
+    if process.pid is not None:
+        attributes["process.pid"] = process.pid
+    if process.exit_code is not None:
+        attributes["process.exit.code"] = process.exit_code
+    if process.signal is not None:
+        attributes["process.exit.code"] = 128 + process.signal
+        attributes["rheostat.process.signal"] = signal_name(process.signal)
+    return attributes
 
 
 def exception_attributes(error: Error) -> dict[str, Any]:
@@ -257,7 +317,15 @@ def stack_trace(error: Error) -> str:
 
 
 def clean(value: Any) -> Any:
-    """Return *value* such that UTF-8 can hold it: lone surrogates become U+FFFD, NUL goes."""
+    """Return *value*, a text or several, such that UTF-8 can hold it: lone surrogates become U+FFFD, NUL goes."""
+    if isinstance(value, list):
+        return [clean(one) for one in value]
     if isinstance(value, str) and not (value.isascii() and "\0" not in value):
-        return value.encode("utf-8", "replace").decode("utf-8", "replace").replace("\0", "")
+        pairs = value.encode("utf-16-le", "surrogatepass")  # two that belong together are no error
+        return pairs.decode("utf-16-le", "replace").replace("\0", "")
     return value
+
+
+def _name(text: str) -> str:
+    cleaned: str = clean(text)
+    return cleaned[:_MAX_NAME]

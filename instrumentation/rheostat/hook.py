@@ -4,6 +4,10 @@
 specs, finders and `sys.meta_path` stay as they are. A loader of another class has its own idea of the code (pytest's
 assertion rewriting, beartype, zipped eggs), so only `SourceFileLoader` itself and `zipimporter` are followed.
 
+Of modules without source (C extensions, lone `.pyc` files) it is only said that they are not instrumented. A C module may
+run any code while it is made, so no function of ours is put around that: `_Noticed` sees the loader being asked for its
+method, and is gone when that runs.
+
 Whatever fails here, the original `get_code` runs as if we were not there. Our function carries importlib's own file
 name, so that CPython removes its frame from tracebacks together with importlib's; it calls the original itself, so that
 what that raises has the frames that it has without us.
@@ -12,7 +16,13 @@ what that raises has the frames that it has without us.
 from __future__ import annotations
 
 import sys
-from _frozen_importlib_external import SourceFileLoader, SourceLoader
+from _frozen_importlib_external import (
+    ExtensionFileLoader,
+    SourceFileLoader,
+    SourcelessFileLoader,
+    SourceLoader,
+)
+from _imp import is_frozen
 
 from rheostat import threads
 from rheostat.cache import FileSource, TextSource
@@ -26,11 +36,20 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
+    from rheostat.image import Image
     from rheostat.modules import Modules
 
 _plain_get_code = SourceLoader.get_code
 _modules: Modules
 _libraries: set[str] = set()
+_without_source: set[str] = set()
+_attribute = object.__getattribute__
+
+_EXTENSION = "extension module: its functions are C functions"
+_BUILT_IN = "built into the interpreter: its functions are C functions"
+_FROZEN = "frozen into the interpreter, and imported before everything else"
+_NO_SOURCE = "there is no source, only what was compiled from it"
+_RELIED_ON = "Rheostat follows threads through it"
 
 
 def install(modules: Modules) -> None:
@@ -40,6 +59,14 @@ def install(modules: Modules) -> None:
     own_name = _plain_get_code.__code__.co_filename
     _get_code.__code__ = _get_code.__code__.replace(co_filename=own_name)
     setattr(SourceLoader, "get_code", _get_code)  # noqa: B010
+    for loader, method, reason in (
+        (ExtensionFileLoader, "create_module", _EXTENSION),
+        (SourcelessFileLoader, "get_code", _NO_SOURCE),
+    ):
+        setattr(loader, method, _Noticed(getattr(loader, method), reason))
+    image = current()
+    if image is not None and modules.selection.include:
+        _tell_unreachable(image)
     zipimport = sys.modules.get("zipimport")
     if zipimport is not None:
         _follow_zip(zipimport.zipimporter)
@@ -92,6 +119,51 @@ def _chosen(loader: Any, fullname: str) -> tuple[CodeType, bool] | None:
         _left_alone(path, fullname, reason)
         return None
     return _modules.observe(FileSource(path), path, _name(fullname), _body(fullname))
+
+
+class _Noticed:
+    """The method *plain* of a class of loaders. When it is looked up, the loader's module is listed with *reason*."""
+
+    __slots__ = ("_plain", "_reason")
+
+    def __init__(self, plain: Any, reason: str) -> None:
+        self._plain = plain
+        self._reason = reason
+
+    def __get__(self, loader: Any, owner: Any = None) -> Any:
+        try:
+            if loader is not None:
+                _notice(loader, self._reason)
+        except BaseException as error:
+            if not settle(error):
+                raise
+        return self._plain.__get__(loader, owner)
+
+
+def _notice(loader: Any, reason: str) -> None:
+    known = _attribute(
+        loader, "__dict__"
+    )  # another class of the program's may run code for its name
+    name, path = known.get("name"), known.get("path")
+    if type(name) is not str or type(path) is not str or name in _without_source:
+        return
+    _without_source.add(name)
+    why_not_chosen = _modules.selection.reason_against(path, name)
+    image = current()
+    # A library is told of as such, by its modules that have source; if there is none, --include would not help.
+    is_in_library = name.partition(".")[0] in _libraries or _is_standard(path)
+    if image is not None and (why_not_chosen is None or not is_in_library):
+        image.skipped("module", name, reason)
+
+
+def _tell_unreachable(image: Image) -> None:
+    """List what `--include` names and no import hook can reach."""
+    reasons = {name: _FROZEN for name in sys.modules if is_frozen(name)}
+    reasons |= dict.fromkeys(sys.builtin_module_names, _BUILT_IN)
+    reasons |= dict.fromkeys(("threading", "concurrent.futures.thread"), _RELIED_ON)
+    for name, reason in reasons.items():
+        if _modules.selection.includes(name):
+            image.skipped("module", name, reason)
 
 
 def _observed_in_zip(loader: Any, fullname: str) -> tuple[CodeType | None, bool]:

@@ -48,7 +48,7 @@ class Selection:
     def __init__(self, settings: Settings) -> None:
         root = settings.project_root.rstrip("/")
         self._roots = {root + "/", _realpath(root).rstrip("/") + "/"}
-        self._include = settings.include
+        self.include = settings.include
         self._exclude = settings.exclude
         self._folders: dict[str, str | None] = {}  # what was decided about the files of each
         self.key = repr((settings.include, settings.exclude))
@@ -57,9 +57,11 @@ class Selection:
         """Return why the module *module* at *path* is left alone; None if its functions may be observed."""
         if module == "rheostat" or module.startswith("rheostat."):
             return "Rheostat itself"
-        if any(may_match_inside(pattern, module) for pattern in self._include):
-            return None
-        return self.reason_not_own(path)
+        return None if self.includes(module) else self.reason_not_own(path)
+
+    def includes(self, module: str) -> bool:
+        """Say whether `--include` may name functions of *module*."""
+        return any(may_match_inside(pattern, module) for pattern in self.include)
 
     def reason_not_own(self, path: str) -> str | None:
         """Return why the file *path* is not the user's own code; None if it is."""
@@ -85,7 +87,7 @@ class Selection:
         """Return why the function *name* is left alone, of a module that is the user's *own* or not; None if it is observed."""
         if any(matches(pattern, name) for pattern in self._exclude):
             return "excluded"
-        if own or any(matches(pattern, name) for pattern in self._include):
+        if own or any(matches(pattern, name) for pattern in self.include):
             return None
         return "not included"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from extension import BESIDE, build_extension
 from rheostat_agent.rundirectory import RUN
 from running import Done, Rheostat, wait_until
 
@@ -178,6 +179,20 @@ def test_what_is_not_observed_is_listed(rheostat: Rheostat) -> None:
     rheostat.run("job.py")
     rheostat.await_complete()
     assert rheostat.command("show", "--skipped").stdout == "everything of the project is observed\n"
+
+
+def test_c_modules_are_listed_as_not_observed(rheostat: Rheostat) -> None:
+    """Those of the project, and those that `--include` names."""
+    build_extension(rheostat.project, "fast", rheostat.python)
+    rheostat.write("beside.py", BESIDE)
+    rheostat.write("job.py", "import _json, fast\nassert fast.twice(2) == 4\n")
+    assert rheostat.run("job.py", options=("--include", "_json.*")).returncode == 0
+    rheostat.await_complete()
+
+    assert rheostat.command("show", "--skipped").stdout.splitlines() == [
+        "module    _json: extension module: its functions are C functions",
+        "module    fast: extension module: its functions are C functions",
+    ]
 
 
 def test_a_run_that_goes_on_is_shown(rheostat: Rheostat) -> None:

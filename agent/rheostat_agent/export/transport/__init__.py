@@ -39,9 +39,8 @@ def open_transport(destination: Destination, console: int | None = None) -> Tran
         assert console is not None
         return ConsoleTransport(destination, console)
     if destination.protocol == "grpc":
-        os.environ.setdefault(
-            "GRPC_VERBOSITY", "NONE"
-        )  # else it writes to standard error by itself
+        # Else gRPC writes to standard error by itself.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from rheostat_agent.export.transport.grpc import GrpcTransport
 
         return GrpcTransport(destination)

@@ -16,10 +16,8 @@ import urllib.parse
 from collections.abc import Iterator
 
 import urllib3
-from opentelemetry.exporter.otlp.proto.http.version import __version__ as exporter_version
 from urllib3 import exceptions
 
-from rheostat import __version__
 from rheostat_agent.configuration.destination import TRACES, Destination
 from rheostat_agent.export.outcome import LATER, REFUSED, TOO_LARGE, Outcome
 from rheostat_agent.export.transport.answers import (
@@ -32,9 +30,9 @@ from rheostat_agent.export.transport.answers import (
 )
 from rheostat_agent.export.transport.line import Line
 from rheostat_agent.export.transport.otlpjson import json_of
-from rheostat_agent.export.transport.reasons import Misconfigured, Reasons, split_url
+from rheostat_agent.export.transport.reasons import CLOSED, Misconfigured, Reasons, split_url
+from rheostat_agent.export.transport.useragent import USER_AGENT
 
-USER_AGENT = f"Rheostat/{__version__} OTel-OTLP-Exporter-Python/{exporter_version}"
 _OURS = ("content-type", "content-encoding", "content-length", "transfer-encoding")
 
 
@@ -60,7 +58,7 @@ class HttpTransport:
         exchange = _Exchange()
         with self._lock:
             if self._is_closed:
-                return Outcome(LATER, _CLOSED)
+                return Outcome(LATER, CLOSED)
             self._exchange = exchange
         thread = threading.Thread(
             target=self._make, args=(exchange, body), name="request", daemon=True
@@ -82,7 +80,7 @@ class HttpTransport:
             self._is_closed = True
             exchange = self._exchange
         if exchange is not None:
-            exchange.give_up(Outcome(LATER, _CLOSED))
+            exchange.give_up(Outcome(LATER, CLOSED))
         self._drop_line()
 
     def _drop_line(self) -> None:
@@ -185,9 +183,6 @@ class HttpTransport:
             if isinstance(cause, OSError):
                 return self._reasons.of_network(cause)
         return "the connection broke off"
-
-
-_CLOSED = "given up before there was an answer"
 
 
 class _Exchange:

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from rheostat_agent.configuration.destination import Destination
 from rheostat_agent.masking import HIDDEN
 
+CLOSED = "given up before there was an answer"
 _MOST = 200  # characters of somebody else's text
-_SHORTEST_SECRET = (
-    4  # characters; a shorter part of a header's value is no secret, and is found in any text
-)
+_SHORTEST_SECRET = 4  # characters; what is shorter is no secret, and is found in any text
 
 
 class Misconfigured(Exception):

@@ -4,9 +4,9 @@
 
 Described are the type, the text and the stack as (file, line, function), outermost first; the agent formats them. The
 text is taken only where that runs no code of the program and shows no object of it (built-in type, built-in arguments that
-are not huge), or when the exception ends the run, where CPython is about to take it as well. At most 100 descriptions a
-second. The objects here are the program's: nothing but C code touches them, so no `isinstance` (it asks for `__class__`),
-no comparison and no hash of a type (its metaclass may define them).
+are not huge), or when the exception ends the run, where CPython is about to take it as well; secrets in it are hidden before
+it is written (masking.py). At most 100 descriptions a second. The objects here are the program's: nothing but C code touches
+them, so no `isinstance` (it asks for `__class__`), no comparison and no hash of a type (its metaclass may define them).
 
 The exception that a function passes on was described by the call below it. It is known by three marks together: the
 identity of the exception object (alone not enough: freed objects' addresses are reused), the slot of the caller, and that
@@ -21,6 +21,7 @@ from time import monotonic_ns
 
 from rheostat.activations import CallSite, GeneratorSite
 from rheostat.codeobjects import BEFORE_WITH
+from rheostat.masking import hide_cut
 from rheostat.recorder import Site, is_ours
 from rheostat.spool.events import ERRTYPE, EXCEPTION, encode
 
@@ -157,7 +158,7 @@ def _plain_text(error: BaseException) -> str | None:
     if not is_itself and not all(_is_short(value) for value in arguments):
         return None
     try:
-        return str(error)[:MAX_TEXT]
+        return hide_cut(str(error), MAX_TEXT)
     except ValueError as failure:  # an integer of more digits than the program allows
         if not is_ours(failure):
             raise
@@ -176,7 +177,7 @@ def _is_short(value: Any) -> bool:
 def _last_text(error: BaseException) -> str:
     """Return the text of *error*, which ends the run. Whatever that raises, CPython ignores as well."""
     try:
-        return str(error)[:MAX_TEXT]
+        return hide_cut("".join([str(error)]), MAX_TEXT)  # no longer of a class of the program's
     except BaseException as failure:
         return f"<its text raised {type_name(type(failure))}>"
 

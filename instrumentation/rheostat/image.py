@@ -21,6 +21,7 @@ from time import monotonic_ns, time_ns
 
 from rheostat import recorder
 from rheostat.errors import KNOWN_TYPES, Describer, type_name
+from rheostat.masking import hide, hide_arguments
 from rheostat.recorder import is_ours
 from rheostat.spool.events import (
     ERRTYPE,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _RETRY_NS = 100_000_000
 _MAX_NOTES = 50
+_MAX_ARGUMENT = 4096  # characters of each argument of the command line: as much as the agent takes
 _MAX_NESTED = 2  # segments that one thread may be making at once, one in a signal handler that interrupted the other
 
 _getpid, _getppid, _getcwd, _urandom = os.getpid, os.getppid, os.getcwd, os.urandom
@@ -100,7 +102,7 @@ class Image:
         fields: list[Field] = [FORMAT, self.base, _getpid(), _getppid(), self.generation]
         fields += [time_ns(), monotonic_ns(), sys.version.split()[0], sys.executable or ""]
         fields += [_working_directory(), *parent, self._program.name, "", get_ident()]
-        arguments = [str(argument) for argument in sys.orig_argv]
+        arguments = hide_arguments(map(str, sys.orig_argv), _MAX_ARGUMENT)
         fields += [get_native_id(), len(arguments), *arguments]
         known = [encode(ERRTYPE, number, name) for number, name in KNOWN_TYPES]
         self._events.append(encode(PROCESS, *fields) + b"".join(known))
@@ -213,7 +215,7 @@ class Image:
             name if type(name) is str else ""
         )  # of another type, it could run code of the program
         if self._threads.get(thread) != name:
-            self.append(encode(THREAD, thread, get_native_id(), name, monotonic_ns()))
+            self.append(encode(THREAD, thread, get_native_id(), hide(name), monotonic_ns()))
             self._threads[thread] = name
 
     def report(self, error: BaseException) -> None:
@@ -225,7 +227,11 @@ class Image:
         if entry is not None:
             code = entry.tb_frame.f_code
             where = f" in {code.co_filename.strip('<>')}:{entry.tb_lineno} {code.co_qualname}"
-        self.note("error", f"{type_name(type(error))}: {error}{where}")
+        try:
+            text = hide(str(error))
+        except Exception:  # the kind and the place are worth telling all the same
+            text = "its text could not be looked through for secrets"
+        self.note("error", f"{type_name(type(error))}: {text}{where}")
 
     def note(self, severity: str, text: str) -> None:
         """Put a line of ours into the run's log; at most 50 an image."""

@@ -96,7 +96,7 @@ sys.stdout.flush()
 os.execv(sys.executable, [sys.executable, "-c", "import beside, sys; print(beside.double(2)); sys.exit(5)"])
 """
 
-# Where these fail, there is no way left to tell (`_last_text` tells by what it returns).
+# Where these fail, there is no way left to tell (`_last_text` tells by what it returns), or to tell by more than the kind.
 TELLING = {
     "encode",
     "encode_fields",
@@ -113,6 +113,8 @@ TELLING = {
     "_tell",
     "_fail",
     "_last_text",
+    "hide",
+    "has_long_run",
 }
 # They call a function of ours that lets nothing out, and then the original; nothing of their own could fail.
 WRAPPERS = {"_get_code", "_telling.execute", "_start_new_thread", "_start_joinable_thread"}

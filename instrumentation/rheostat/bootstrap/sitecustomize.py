@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _START_PATH = (  # in an order in which each finds what it imports; packages end in a slash
-    "/ settings codeobjects placeholders spool/ spool/layout spool/events spool/segment recorder activations errors image "
-    "selection cache threads modules hook mainmodule startup"
+    "/ settings codeobjects placeholders shapes masking spool/ spool/layout spool/events spool/segment recorder activations "
+    "errors image selection cache threads modules hook mainmodule startup"
 ).split()
 _SEALED = ("recorder", "activations", "threads", "startup")
 

@@ -34,7 +34,9 @@ _POLICY, _RESOURCE, _OMITTED = "export", "resource", "omitted"  # keys in `meta`
 class Outbound:
     """The deliveries of the run that an agent reads."""
 
-    def __init__(self, reader: RunReader, history: HistoryWriter, channel: Channel, log: Log) -> None:
+    def __init__(
+        self, reader: RunReader, history: HistoryWriter, channel: Channel, log: Log
+    ) -> None:
         self._reader = reader
         self._history = history
         self._channel = channel

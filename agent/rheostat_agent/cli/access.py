@@ -26,13 +26,14 @@ class Trouble(Exception):
     """The command cannot be done; the text is for the user."""
 
 
-def open_state() -> Path:
-    """Return the state directory, having started agents for what others left unfinished. Raises Trouble."""
+def open_state(recovers: bool = True) -> Path:
+    """Return the state directory, having started agents for what others left unfinished if it *recovers*. Raises Trouble."""
     try:
         state, _ = state_directory(os.environ)
     except StateUnusable as error:
         raise Trouble(str(error)) from None
-    recover(state, dict(os.environ))
+    if recovers:
+        recover(state, dict(os.environ))
     return Path(state)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from rheostat_agent.cli import fail
 from rheostat_agent.cli.access import Trouble, all_runs, open_state
 from rheostat_agent.history.index import Index
-from rheostat_agent.history.query import Run
+from rheostat_agent.history.query import HistoryMissing, Run, open_history, read_deliveries
+from rheostat_agent.history.schema import NewerSchema
 from rheostat_agent.recovery import is_read
 from rheostat_agent.rundirectory import unfinished_runs
 from rheostat_agent.show.summary import ending
@@ -27,7 +28,8 @@ def runs(values: dict[str, Any], words: list[str]) -> int:
         return fail(str(error))
     found = found[: values["limit"] or None]
     if values["json"]:
-        json.dump([run.as_dict() for run in found], sys.stdout, indent=1)
+        rows = [{**run.as_dict(), "undelivered_why": _why(run)} for run in found]
+        json.dump(rows, sys.stdout, indent=1)
         sys.stdout.write("\n")
         return 0
     if not found:
@@ -38,13 +40,29 @@ def runs(values: dict[str, Any], words: list[str]) -> int:
     return 0
 
 
+def _why(run: Run) -> str:
+    """Return why the backend does not have all of *run*, as far as it is known."""
+    if not run.undelivered:
+        return ""
+    try:
+        history = open_history(run.directory)
+    except (HistoryMissing, NewerSchema):
+        return ""
+    try:
+        reasons = [state.reason for state in read_deliveries(history) if state.undelivered]
+    finally:
+        history.close()
+    return "; ".join(dict.fromkeys(filter(None, reasons)))
+
+
 def _table(found: list[Run]) -> str:
     rows = [("RUN", "WORKFLOW", "STARTED", "TOOK", "SPANS", "FAILED", "HOW IT ENDED")]
     for run in found:
         started = datetime.fromtimestamp(run.started_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")
         how = ending(run)
         if run.undelivered:
-            how += f", {count(run.undelivered, 'span')} undelivered"
+            why = _why(run)
+            how += f", {run.undelivered:,} undelivered" + (f" ({plain(why)})" if why else "")
         if run.lost:
             how += f", {count(run.lost, 'call')} not recorded"
         row = (

@@ -61,7 +61,9 @@ class Delivery:
         self._delay_s = batching.delay_s  # that a request which is not full is waited for
         self._open_transport = open_transport
         self._refused_in_a_row = 0
-        self._behind: int | None = None  # all that were waiting when they were counted; None: they were not
+        self._behind: int | None = (
+            None  # all that were waiting when they were counted; None: they were not
+        )
         self._dealt_with = 0  # since then
         self._transport: Transport | None = None
         self._wake = threading.Condition()
@@ -157,9 +159,7 @@ class Delivery:
                 self._pause(0.1)
         return None
 
-    def _settle(
-        self, queue: Queue, request: Request, found: Outcome, backoff: Backoff
-    ) -> None:
+    def _settle(self, queue: Queue, request: Request, found: Outcome, backoff: Backoff) -> None:
         """Do what OTLP asks for, after what became of *request*."""
         if found.kind == outcome.TAKEN:
             self._refused_in_a_row = 0

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from rheostat_agent.history.query import DeliveryState, Process
     from rheostat_agent.resource import Attributes
 
-MOST_BYTES = 4_000_000  # of a request: what gRPC servers take by default, and far below OTLP's 64 MiB
+MOST_BYTES = (
+    4_000_000  # of a request: what gRPC servers take by default, and far below OTLP's 64 MiB
+)
 _LOOK_AHEAD = 2_048  # rows of the history at once
 _ANNOUNCE_EVERY_S = 1.0
 _PROCESS = 2  # of a row of `spans`
@@ -82,9 +84,7 @@ class _Part(NamedTuple):
 class SpanQueue:
     """The spans of a run for one destination: those that the policy chooses, and those of processes that ended."""
 
-    def __init__(
-        self, sending: Sending, history: sqlite3.Connection, state: DeliveryState
-    ) -> None:
+    def __init__(self, sending: Sending, history: sqlite3.Connection, state: DeliveryState) -> None:
         self.waiting = 0
         self.cursor = state.cursor
         self._sending = sending
@@ -123,16 +123,24 @@ class SpanQueue:
         if not self._parts:
             self.cursor = self._scanned
             return None if all_is_there else self._announce(most)
-        chosen: list[_Part] = []
-        size = 0
-        for part in islice(self._parts, most):
-            size += len(part.data)
-            if chosen and size > MOST_BYTES:
-                break
-            chosen.append(part)
+        chosen = self._first(most)
         body = self._encoder.request([(part.process, part.data) for part in chosen])
         ended = frozenset(part.ended for part in chosen if part.ended)
         return Request(body, len(chosen), len(chosen), chosen[-1].rowid, ended)
+
+    def _first(self, most: int) -> list[_Part]:
+        """Return the first parts of the queue that make a request of at most *most* spans and MOST_BYTES; one at least."""
+        chosen: list[_Part] = []
+        size, processes = 0, set()
+        for part in islice(self._parts, most):
+            size += len(part.data)
+            if part.process not in processes:
+                processes.add(part.process)
+                size += self._encoder.overhead(part.process)
+            if chosen and size > MOST_BYTES:
+                break
+            chosen.append(part)
+        return chosen
 
     def take_off(self, request: Request) -> None:
         """Take the spans of *request* off the queue."""
@@ -230,9 +238,7 @@ class SpanQueue:
 class LogQueue:
     """The exceptions of a run as log records, once it has been read to its end: their texts are known by then."""
 
-    def __init__(
-        self, sending: Sending, history: sqlite3.Connection, state: DeliveryState
-    ) -> None:
+    def __init__(self, sending: Sending, history: sqlite3.Connection, state: DeliveryState) -> None:
         self.cursor = state.cursor
         self.waiting = 0
         self._maker = SpanMaker(history, sending.trace_id, sending.resource)

@@ -7,14 +7,16 @@ from collections import Counter
 
 from rheostat_agent.endings import signal_name
 from rheostat_agent.history.query import (
+    REFUSED,
     HistoryMissing,
     Run,
     open_history,
+    read_deliveries,
     read_functions,
+    read_meta,
     read_paths,
     read_processes,
 )
-from rheostat_agent.rundirectory import LOG
 from rheostat_agent.show.critical import critical_paths
 from rheostat_agent.show.errors import error_lines
 from rheostat_agent.show.recursion import fold_recursion
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 _SMALL = 0.005  # of the run's time: what took less is left out where there is too much to show
 _NAME = 10  # characters of a name that are always shown
 _HEAVY = 0.1  # of the run's time, spent in one function itself, that is printed bold
-_LOG_TAIL = 16_384  # bytes of agent.log to look for a reason in
 _HINT_SHARE = 0.3  # of the run's time, spent in one function itself, that is worth a hint
 
 
@@ -207,25 +208,29 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
         yield style(
             f"  and {count(len(notes) - 2, 'other remark')}: {run.directory}/agent.log", "yellow"
         )
-    if run.undelivered:
-        reason = _why_undelivered(run.directory)
-        told = f"  not delivered: {count(run.undelivered, 'span')}, kept for a later try{reason}"
-        yield style(fit(told, view.columns), "yellow")
+    for told in delivery_lines(history, run):
+        yield style(fit(f"  {told}", view.columns), "yellow")
     hint = library_hint(history, run)
     if hint:
         yield style(fit(f"  {hint}", view.columns), "dim")
 
 
-def _why_undelivered(directory: str) -> str:
-    """Return what the agent last had to say of the backend, in parentheses; empty if that was nothing."""
-    try:
-        with open(f"{directory}/{LOG}", "rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _LOG_TAIL))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    said = [line.partition(" delivery: ")[2] for line in lines if " delivery: " in line]
-    return f" ({plain(said[-1])})" if said else ""
+def delivery_lines(history: sqlite3.Connection, run: Run) -> Iterator[str]:
+    """Yield what the backends do not have, and why."""
+    for state in read_deliveries(history):
+        what = "span" if state.destination.startswith("traces") else "log record"
+        why = f" ({plain(state.reason)})" if state.reason else ""
+        if state.rejected:
+            yield f"rejected by the backend: {count(state.rejected, what)}{why}"
+        if state.state == REFUSED or state.refused:
+            told = f"refused by the backend: {count(state.undelivered, what)}, kept{why}"
+            yield f"{told}; `rheostat send {run.id}` tries again"
+        elif state.undelivered:
+            yield f"not delivered: {count(state.undelivered, what)}, kept for a later try{why}"
+    omitted = read_meta(history, "omitted")
+    if omitted and not omitted.startswith("0 "):
+        calls, duration_ns = map(int, omitted.split())
+        yield f"not exported: {count(calls, 'call')} of {duration(duration_ns)} in all (--export all: every call)"
 
 
 def library_hint(history: sqlite3.Connection, run: Run) -> str:

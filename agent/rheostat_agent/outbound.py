@@ -46,6 +46,7 @@ class Outbound:
         self._destinations = self._find()
         self._deliveries: Deliveries | None = None
         self._sent = 0
+        self._said: dict[str, str] = {}  # what was wrong, by destination
 
     def _find(self) -> list[Destination]:
         """Return where to, of what the environment names."""
@@ -83,8 +84,10 @@ class Outbound:
             self._states[state.destination] = state
             batch.deliveries[state.destination] = state.as_tuple()
             batch.meta[_OMITTED] = deliveries.omitted
-        for text in deliveries.failures():
-            self._log.write(f"delivery: {text}")
+        for name, text in deliveries.failures().items():
+            if self._said.get(name) != text:
+                self._said[name] = text
+                self._log.write(f"delivery: {name}: {text}")
         if deliveries.sent != self._sent:
             self._sent = deliveries.sent
             self._channel.beat()

@@ -163,7 +163,7 @@ class _Sender:
             self._note(states)
         now = {each.name: states[each.name] for each in destinations}
         dead.update(name for name, state in now.items() if state.state == OPEN)
-        return self._say(now, "; ".join(deliveries.failures()))
+        return self._say(now, "; ".join(dict.fromkeys(deliveries.failures().values())))
 
     def _keep(
         self,

@@ -79,13 +79,10 @@ class Deliveries:
                 self._told[state.destination] = state
                 yield state
 
-    def failures(self) -> Iterator[str]:
-        """Yield what is wrong, by destination."""
-        for each in self.all:
-            if each.failure:
-                yield f"{each.destination.name}: {each.failure}"
-            elif each.state.reason:
-                yield f"{each.destination.name}: {each.state.reason}"
+    def failures(self) -> dict[str, str]:
+        """Return what is wrong, by destination."""
+        found = {each.destination.name: each.failure or each.state.reason for each in self.all}
+        return {name: text for name, text in found.items() if text}
 
     @property
     def is_over(self) -> bool:

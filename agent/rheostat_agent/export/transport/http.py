@@ -45,7 +45,6 @@ class HttpTransport:
         self._answers = Answers(destination, self._reasons)
         self._is_json = destination.protocol == "http/json"
         self._is_gzip = destination.compression == "gzip"
-        self._headers = self._all_headers()
         self._line: Line | None = None
         self._exchange: _Exchange | None = None
         self._lock = threading.Lock()  # over the three attributes around it
@@ -151,7 +150,8 @@ class HttpTransport:
             body = json_of(body, self._destination.signal == TRACES)
         return gzip.compress(body, mtime=0) if self._is_gzip else body
 
-    def _all_headers(self) -> urllib3.HTTPHeaderDict:
+    def _headers(self) -> urllib3.HTTPHeaderDict:
+        """Return the user's headers and ours, of which those of the body win. Raises ValueError."""
         headers = urllib3.HTTPHeaderDict({"User-Agent": USER_AGENT})
         user, at, _ = split_url(self._destination.endpoint).netloc.rpartition("@")
         if at:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -35,8 +35,10 @@ class Line:
         self._lock = threading.Lock()  # over the two attributes below
         self._is_cut = False
         self._connection: HTTPConnection | None = None
-        is_secure = split_url(self._url).scheme == "https"
-        context = tls_context(destination, reasons) if is_secure else None
+        scheme = split_url(self._url).scheme
+        if scheme not in ("http", "https"):
+            raise Misconfigured(f"no address for HTTP: see {reasons.variable('ENDPOINT')}")
+        context = tls_context(destination, reasons) if scheme == "https" else None
         self._manager = _manager(self._url, context)
         self._pool = self._manager.connection_from_url(self._url)
         kind = (
@@ -44,10 +46,12 @@ class Line:
         )
         self._pool.ConnectionCls = type(kind.__name__, (kind,), {"line": self})
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
-        """Send *body*; return the answer as soon as its headers are there. Raises HTTPError, OSError, Misconfigured."""
+    def post(
+        self, body: bytes, headers: Callable[[], Mapping[str, str]]
+    ) -> urllib3.BaseHTTPResponse:
+        """Send *body* with what *headers* returns; return the answer as soon as its headers are there. Raises HTTPError, OSError, Misconfigured."""
         try:
-            return self._post(body, headers)
+            return self._post(body, headers())
         except HTTPError:
             raise
         except ValueError:  # its text has the header's value, so nothing of it goes on

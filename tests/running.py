@@ -150,6 +150,7 @@ class Rheostat:
         self.project = folder / "project"
         self.project.mkdir(parents=True)
         self.state = folder / "state"
+        self.variables: dict[str, str] = {}  # of all commands
         self._started: list[subprocess.Popen[str]] = []
 
     def write(self, name: str, source: str) -> Path:
@@ -165,7 +166,7 @@ class Rheostat:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "CI"))
         }
-        return {**inherited, **ours, **(more or {})}
+        return {**inherited, **ours, **self.variables, **(more or {})}
 
     def plain(self, *words: str, **options: Any) -> Done:
         """Run the interpreter with *words*, as without us."""

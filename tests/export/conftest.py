@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backend import Backend
 
+from backend import Backend
 from running import Rheostat, rheostat_fixture
 
 
@@ -37,3 +37,9 @@ def own_backend(tmp_path: Path) -> Iterator[Backend]:
     backend = Backend(tmp_path / "backend.log")
     yield backend
     backend.stop()
+
+
+@pytest.fixture
+def exports_all(rheostat: Rheostat) -> None:
+    """Have every span sent, be it as short as those of tests are."""
+    rheostat.variables["RHEOSTAT_EXPORT"] = "all"

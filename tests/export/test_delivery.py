@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend import Backend, free_port
 
+from backend import Backend, free_port
 from running import History, Rheostat, wait_until
+
+pytestmark = pytest.mark.usefixtures("exports_all")
 
 JOB = "def step():\n    return 1\nfor _ in range(700):\n    step()\nraise SystemExit(7)\n"
 
@@ -149,9 +151,7 @@ def test_a_backend_that_refuses_is_said(rheostat: Rheostat, backend: Backend) ->
     """With its own status, in the summary and once in agent.log."""
     rheostat.write("job.py", JOB)
     endpoint = f"{backend.endpoint}/elsewhere"
-    done = rheostat.run(
-        "job.py", options=("--export", "all"), env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-    )
+    done = rheostat.run("job.py", env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
     log = (rheostat.last() / "agent.log").read_text()
 
     assert "refused by the backend: 701 spans, kept (refused: 404 Not Found)" in done.stderr

@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from backend import Backend
-from seen import SeenSpan
 
+from backend import Backend
 from rheostat import __version__
 from running import Done, History, rheostat_fixture
+from seen import SeenSpan
 
 SCHEMA = "https://opentelemetry.io/schemas/1.44.0"
 DEPRECATED = {"code.function", "code.namespace", "code.filepath", "code.lineno", "code.column"}
@@ -88,6 +88,7 @@ class Observed:
 def job(tmp_path_factory: pytest.TempPathFactory, shared_backend: Backend) -> Iterator[Observed]:
     """A program with a thread, a generator, a fork, two children, an exception, and exit status 3."""
     for rheostat in rheostat_fixture(tmp_path_factory.mktemp("job")):
+        rheostat.variables["RHEOSTAT_EXPORT"] = "all"
         rheostat.write("job.py", JOB)
         rheostat.write("child.py", CHILD)
         make_repository(rheostat.project)

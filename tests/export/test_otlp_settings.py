@@ -1,10 +1,12 @@
 """What a user sets in OTEL_* variables holds, and programs that end badly are told as the conventions ask."""
 
 import pytest
+
 from backend import Backend
+from running import Rheostat
 from seen import SeenSpan
 
-from running import Rheostat
+pytestmark = pytest.mark.usefixtures("exports_all")
 
 
 def run_one(rheostat: Rheostat, backend: Backend, **environment: str) -> SeenSpan:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rheostat_agent.configuration.otel import ConfigurationRefused
+from rheostat_agent.configuration.settings import delivery_environment
 from rheostat_agent.history.query import (
     HistoryMissing,
     Run,
@@ -33,8 +35,16 @@ def open_state(recovers: bool = True) -> Path:
     except StateUnusable as error:
         raise Trouble(str(error)) from None
     if recovers:
-        recover(state, dict(os.environ))
+        recover(state, agents_environment())
     return Path(state)
+
+
+def agents_environment() -> dict[str, str]:
+    """Return the environment for agents: with where to send to, as the user's own file says it. Raises Trouble."""
+    try:
+        return delivery_environment(os.environ, {})
+    except ConfigurationRefused as error:
+        raise Trouble(str(error)) from None
 
 
 def find(state: Path, words: list[str]) -> Path:
@@ -111,7 +121,7 @@ def wait_until_read(directory: Path, timeout_s: float | None) -> bool:
             attempts += 1
             if attempts > _MAX_ATTEMPTS:
                 raise Trouble(f"run {directory.name} cannot be read: {directory / LOG} says why")
-            start_agent(str(directory), dict(os.environ))
+            start_agent(str(directory), agents_environment())
             _wait_for(lambda: is_read(str(directory)) or _is_complete(directory))
         time.sleep(_POLL_S)
     return True

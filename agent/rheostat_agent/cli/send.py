@@ -16,7 +16,12 @@ from rheostat_agent.batch import Batch
 from rheostat_agent.cli import fail
 from rheostat_agent.cli.access import Trouble, all_runs, find, open_state, wait_until_read
 from rheostat_agent.configuration.destination import Destination
-from rheostat_agent.configuration.otel import read_destinations, read_limits
+from rheostat_agent.configuration.otel import (
+    ConfigurationRefused,
+    read_destinations,
+    read_limits,
+)
+from rheostat_agent.configuration.settings import delivery_environment
 from rheostat_agent.export.deliveries import Deliveries, sending_of
 from rheostat_agent.export.policy import DEFAULT, NONE
 from rheostat_agent.history.index import Index
@@ -42,8 +47,11 @@ def send(values: dict[str, Any], words: list[str]) -> int:
     """Send runs; the status is 1 if something is left."""
     if bool(words) == bool(values["all"]):
         return fail("send: say which: RUN (an id, or last), or --all")
-    environ = _environment(values)
-    destinations = read_destinations(environ, _warn)
+    try:
+        environ = delivery_environment(os.environ, values)
+        destinations = read_destinations(environ, _warn)
+    except ConfigurationRefused as error:
+        return fail(f"send: {error}")
     if not destinations:
         return fail(
             "send: there is nowhere to send to: set OTEL_EXPORTER_OTLP_ENDPOINT, or --endpoint URL"
@@ -63,12 +71,6 @@ def send(values: dict[str, Any], words: list[str]) -> int:
     if not chosen:
         sys.stderr.write("nothing is waiting\n")
     return 1 if left else 0
-
-
-def _environment(values: dict[str, Any]) -> dict[str, str]:
-    from rheostat_agent.configuration.settings import delivery_environment
-
-    return delivery_environment(os.environ, values)
 
 
 def _warn(text: str) -> None:

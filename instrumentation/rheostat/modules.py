@@ -13,7 +13,17 @@ import sys
 from rheostat.activations import CallSite, GeneratorSite, Resume, Suspend
 from rheostat.cache import interpreter_key
 from rheostat.image import current
-from rheostat.placeholders import MAIN_SITE, RESUME, SUBMIT, SUSPEND, TASK, VERSION, install, plan
+from rheostat.placeholders import (
+    CAPTURE,
+    MAIN_SITE,
+    RESUME,
+    SUBMIT,
+    SUSPEND,
+    TASK,
+    VERSION,
+    install,
+    plan,
+)
 from rheostat.recorder import MainSite, Site
 from rheostat.spool.events import encode_fields
 from rheostat.spool.layout import ASYNC_GENERATOR, COROUTINE, FUNCTION, GENERATOR, head
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from rheostat.cache import Cache, FileSource, TextSource
+    from rheostat.capture import Capture
     from rheostat.image import Image
     from rheostat.placeholders import Plan
     from rheostat.selection import Selection
@@ -37,9 +48,11 @@ if TYPE_CHECKING:
 class Modules:
     """Gives modules their sites. One a process; forked children go on with it."""
 
-    def __init__(self, cache: Cache, selection: Selection) -> None:
+    def __init__(self, cache: Cache, selection: Selection, capture: type[Capture] | None) -> None:
+        """*capture*: what functions begin with that tell of their arguments; None if they are not to."""
         self._cache = cache
-        self._key = interpreter_key(VERSION, selection.key)
+        self._capture = capture
+        self._key = interpreter_key(VERSION, selection.key, capture is not None)
         self.selection = selection
         self.before_main: Callable[[], None] | None = (
             None  # called before the code of `__main__` is handed out
@@ -69,7 +82,8 @@ class Modules:
                 return None
             self._cache.store(context, source.identity, kept)
         steps, listing, kinds, warns = kept
-        return _installed(steps, image.module(listing, len(kinds)), kinds), missed or warns
+        first = image.module(listing, len(kinds))
+        return _installed(steps, first, kinds, self._capture), missed or warns
 
     def observe_pool(self, source: Source, path: str) -> CodeType | None:
         """Return the code of `concurrent.futures.thread` that carries the parent to its tasks; None to leave it alone."""
@@ -95,7 +109,9 @@ class Modules:
 
         try:
             with transform.Warnings("ignore", path):
-                result = transform.transform(source, path, name, wants, body if own else None)
+                result = transform.transform(
+                    source, path, name, wants, body if own else None, self._capture is not None
+                )
         except SyntaxError:
             return None
         except (ValueError, RecursionError, MemoryError) as error:
@@ -111,7 +127,7 @@ class Modules:
         return plan(result.code), encode_fields(*fields), kinds, transform.warns(source, path)
 
 
-def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
+def _installed(steps: Plan, first: int, kinds: bytes, capture: type[Capture] | None) -> CodeType:
     """Return the code that *steps* make, with sites numbered from *first* where it has placeholders."""
     start = head(FUNCTION, first)  # most are: made without a step of Python's for each
     sites: list[Any] = [*map(Site, range(start, start + len(kinds)))]
@@ -124,6 +140,8 @@ def _installed(steps: Plan, first: int, kinds: bytes) -> CodeType:
             return Suspend(sites[index >> 1], 1 - (index & 1))
         if what == RESUME:
             return Resume(sites[index])
+        if what == CAPTURE and capture is not None:
+            return capture(sites[index])
         return MainSite() if what == MAIN_SITE else sites[index]
 
     return install(steps, sites, make)

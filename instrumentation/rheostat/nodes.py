@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 NOWHERE: dict[str, Any] = {"lineno": -1, "end_lineno": -1, "col_offset": -1, "end_col_offset": -1}
-# What prepares a yield goes to the line of what is yielded, once the compiler has laid out the instructions. Until then
+# What prepares a yield, or captures arguments, goes to the line of what follows, once the compiler has laid out the instructions. Until then
 # it stands on a line that no file has.
 BEFORE_YIELD = dict.fromkeys(NOWHERE, 1 << 28)
 
@@ -36,6 +36,15 @@ def call(function: Any, *arguments: Any, where: dict[str, Any] = NOWHERE) -> Any
     if isinstance(function, _ast.Constant):
         function = if_true(function, where_is(function))
     return _ast.Call(func=function, args=list(arguments), keywords=[], **where)
+
+
+def given(function: Any, names: list[str]) -> Any:
+    """Return the statement that calls a placeholder with *names* of variables, whose stars are no part of them, and their values."""
+    where: dict[str, Any] = BEFORE_YIELD
+    values = [_ast.Name(id=name.lstrip("*"), ctx=_ast.Load(), **where) for name in names]
+    listed: Any = tuple(names)
+    listed = _ast.Constant(value=listed, **where)
+    return _ast.Expr(value=call(function, listed, *values, where=where), **where)
 
 
 def if_true(node: Any, where: dict[str, Any]) -> Any:

@@ -25,6 +25,7 @@ VERSION = 6  # of the transform and of this; part of the cache's key
 
 MARK = "\0rheostat"
 SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
+CAPTURE = 9
 _INNER = _SEVERAL = -1
 
 

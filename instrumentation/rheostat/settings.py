@@ -17,10 +17,12 @@ class Settings:
 
     Functions of files below *project_root* are the user's own; transformed code is kept in *cache_directory*; *include*
     and *exclude* are globs of qualified names to observe besides, and to leave alone (which wins); a process records at
-    most *max_spans* calls and then counts them (0: no limit).
+    most *max_spans* calls and then counts them (0: no limit); *capture_args*: what calls are given is kept, too (capture.py).
     """
 
-    __slots__ = ("cache_directory", "exclude", "include", "max_spans", "project_root")
+    __slots__ = (
+        "cache_directory", "capture_args", "exclude", "include", "max_spans", "project_root",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -29,12 +31,14 @@ class Settings:
         include: tuple[str, ...] = (),
         exclude: tuple[str, ...] = (),
         max_spans: int = 5_000_000,
+        capture_args: bool = False,
     ) -> None:
         self.project_root = project_root
         self.cache_directory = cache_directory
         self.include = include
         self.exclude = exclude
         self.max_spans = max_spans
+        self.capture_args = capture_args
 
 
 def write_settings(path: str, settings: Settings) -> None:
@@ -81,4 +85,5 @@ def read_settings(data: bytes) -> Settings:
         include=tuple(values.get("include", ())),
         exclude=tuple(values.get("exclude", ())),
         max_spans=int(values["max_spans"][0]),
+        capture_args=values["capture_args"][0] == "True",
     )

@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
     from typing import Any
 
+    from rheostat.capture import Capture
     from rheostat.settings import Settings
 
 
@@ -25,13 +26,22 @@ def start(run_directory: str, settings: Settings) -> None:
     """Observe this process from here on. Raises OSError if there is nowhere to record to."""
     name = hook.program_name()
     image = open_image(Program(f"{run_directory}/spool", name, settings.max_spans))
-    modules = Modules(Cache(settings.cache_directory), Selection(settings))
+    modules = Modules(Cache(settings.cache_directory), Selection(settings), _capture(settings))
     hook.install(modules)
     threads.follow()
     mainmodule.install(modules)
     _follow_exec()
     if name in ("-c", "-"):
         image.skipped("module", "__main__", "compiled in C: the program text is given by " + name)
+
+
+def _capture(settings: Settings) -> type[Capture] | None:
+    """Return what functions are to begin with that tell of their arguments; None if they are not to."""
+    if not settings.capture_args:
+        return None
+    from rheostat.capture import Capture  # the bootstrap has loaded it for such runs alone
+
+    return Capture
 
 
 def _follow_exec() -> None:

@@ -15,6 +15,7 @@ A generator's span is current only while its frame runs, so each of its yields t
     yield x      →      <resume>()(yield <suspend>(x))
 
 where `<resume>()` is evaluated first and leaves the running activation on the frame's own stack until the frame goes on.
+Where arguments are captured (capture.py), a body begins with `<capture>(("path", …), path, …)`.
 Works on the syntax tree that `compile` returns, through `_ast`: importing `ast` costs 11 ms on 3.12.
 Called by hook.py and mainmodule.py on a cache miss; raises whatever the compiler raises, and the caller steps aside.
 """
@@ -41,6 +42,7 @@ from rheostat.nodes import (
     NOWHERE,
     blocks_of,
     call,
+    given,
     once,
     placeholder,
     where_is,
@@ -48,6 +50,7 @@ from rheostat.nodes import (
 )
 from rheostat.placeholders import (
     CALL_SITE,
+    CAPTURE,
     GENERATOR_SITE,
     MODULE_SITE,
     RESUME,
@@ -111,17 +114,22 @@ def transform_pool(source: bytes, path: str) -> CodeType:
 
 
 def transform(
-    source: bytes, path: str, module: str, wants: Callable[[str], str | None], body: int | None
+    source: bytes,
+    path: str,
+    module: str,
+    wants: Callable[[str], str | None],
+    body: int | None,
+    captures: bool = False,
 ) -> Transformed:
     """Return the code of *source* with a `with` in the body of each function that *wants* (name → None or a reason).
 
     *module* is the name that the functions' names begin with; *body* is MODULE_SITE, MAIN_SITE or None: what goes around
-    the module's own body. Raises SyntaxError, ValueError, RecursionError or MemoryError as `compile` does.
+    the module's own body; *captures*: functions tell of their arguments. Raises SyntaxError, ValueError, RecursionError or MemoryError as `compile` does.
     """
     alone: dict[int, str] = {}
     while True:
         tree: Any = compile(source, path, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-        rewrite = _Rewrite(module, wants, alone)
+        rewrite = _Rewrite(module, wants, alone, captures)
         rewrite.module(tree, body)
         try:
             code: CodeType = compile(tree, path, "exec", dont_inherit=True)
@@ -171,7 +179,7 @@ def _settle_lines(code: CodeType) -> CodeType:
     constants = tuple(_settle_lines(c) if isinstance(c, Code) else c for c in code.co_consts)
     code = code.replace(co_consts=constants)
     ours = {i: constant[1] for i, constant in enumerate(constants) if is_placeholder(constant)}  # type: ignore[index]
-    entries = [index for index, what in ours.items() if what not in (SUSPEND, RESUME)]
+    entries = [index for index, what in ours.items() if what not in (SUSPEND, RESUME, CAPTURE)]
     if not entries:
         return code
     if len(ours) > 1:
@@ -195,11 +203,16 @@ class _Rewrite:
     """One pass over the statements of a module. Expressions are entered only in generators, for their yields."""
 
     def __init__(
-        self, module: str, wants: Callable[[str], str | None], alone: dict[int, str]
+        self,
+        module: str,
+        wants: Callable[[str], str | None],
+        alone: dict[int, str],
+        captures: bool,
     ) -> None:
         self._module = module
         self._wants = wants
         self._alone = alone
+        self._captures = captures
         self._imported: dict[str, str] = {}
         self._compiled: frozenset[str] = frozenset()
         self._extents: list[tuple[int, int]] = []
@@ -269,6 +282,8 @@ class _Rewrite:
             kind, what = ASYNC_GENERATOR if asynchronous else GENERATOR, GENERATOR_SITE
         else:
             kind, what = (COROUTINE, CALL_SITE) if asynchronous else (FUNCTION, SITE)
+        if self._captures and (names := _parameters(node.args)):
+            body.insert(0, given(placeholder(CAPTURE, index, BEFORE_YIELD), names))
         item = placeholder(what, index)
         node.body[start:] = [with_(item if what == SITE else call(item), body)]
         self.functions.append(Function(kind, name, node.lineno))
@@ -319,6 +334,14 @@ class _Frame:
         node.value = call(suspend, value, where=where_is(node))
         resume = call(placeholder(RESUME, self._index, BEFORE_YIELD), where=BEFORE_YIELD)
         return call(resume, node, where=where_is(node))
+
+
+def _parameters(arguments: Any) -> list[str]:
+    """Return the names of a function's parameters in their order, what gathers the others marked by `*` and `**`."""
+    names = [one.arg for one in arguments.posonlyargs + arguments.args]
+    names += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    names += [one.arg for one in arguments.kwonlyargs]
+    return names + ([f"**{arguments.kwarg.arg}"] if arguments.kwarg else [])
 
 
 def _has_docstring(body: list[Any]) -> bool:

@@ -1,6 +1,6 @@
 """Makes random programs and compares what trace functions and `sys.monitoring` see of them, plain and transformed.
 
-    python transform_events.py INSTRUMENTATION FIRST LAST     programs by number; the smallest that differs is printed
+    python transform_events.py INSTRUMENTATION FIRST LAST [capture]    programs by number; the smallest that differs is printed
 
 Run by test_transform_events.py in each interpreter. The sites do nothing, and are not looked at: here it is the program's
 own code that is. Left out of the programs, because CPython's compiler then lays out shared ways out otherwise:
@@ -18,7 +18,7 @@ from types import CodeType
 
 sys.path.insert(0, sys.argv[1])
 from rheostat.placeholders import (  # isort: skip
-    CALL_SITE, GENERATOR_SITE, MODULE_SITE, RESUME, SITE, SUSPEND, install, plan,
+    CALL_SITE, CAPTURE, GENERATOR_SITE, MODULE_SITE, RESUME, SITE, SUSPEND, install, plan,
 )  # fmt: skip
 from rheostat.transform import transform  # isort: skip
 
@@ -45,6 +45,7 @@ except Exception: pass
 """
 LIMIT = 5000  # events of one program; loops may not end
 CONDITION = "({0} if {1} else {2})" if sys.version_info < (3, 12) else "f2({0}, {1})"
+CAPTURES = sys.argv[4:] == ["capture"]
 SWALLOWS = sys.version_info[:2] != (3, 12)
 
 
@@ -168,7 +169,7 @@ def same(value: object) -> object:
 
 MADE = {
     SITE: Nothing(), MODULE_SITE: Nothing(), CALL_SITE: Nothing(), GENERATOR_SITE: Nothing(), SUSPEND: same,
-    RESUME: lambda: same,
+    RESUME: lambda: same, CAPTURE: lambda names, *values: None,
 }  # fmt: skip
 
 
@@ -258,7 +259,7 @@ def line_of(code: CodeType, offset: int) -> int | None:
 def difference(source: str) -> str | None:
     """Return how the streams of *source* first differ, None if they do not."""
     plain = compile(source, "program", "exec", dont_inherit=True)
-    result = transform(source.encode(), "program", "m", lambda name: None, MODULE_SITE)
+    result = transform(source.encode(), "program", "m", lambda name: None, MODULE_SITE, CAPTURES)
     sites = [MADE[SITE]] * len(result.functions)
     ours = install(plan(result.code), sites, lambda what, index: MADE[what])
     for watch in (traced, monitored) if sys.version_info >= (3, 12) else (traced,):

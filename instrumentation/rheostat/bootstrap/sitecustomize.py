@@ -24,7 +24,7 @@ _START_PATH = (  # in an order in which each finds what it imports; packages end
     "/ settings codeobjects placeholders shapes masking spool/ spool/layout spool/events spool/segment recorder activations "
     "errors image selection cache threads modules hook mainmodule startup"
 ).split()
-_SEALED = ("recorder", "activations", "threads", "startup")
+_SEALED = ("recorder", "activations", "threads", "startup", "capture")
 
 
 def _start(run):
@@ -80,12 +80,10 @@ def _standard_path():
 
 def _load_all(run, data):
     # type: (str, bytes) -> None
-    cache = [
-        line[16:]
-        for line in data.decode("utf-8", "surrogateescape").split("\n")
-        if line.startswith("cache_directory=")
-    ]
-    for name, code in _compiled(cache[0] if cache else ""):
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    cache = [line[16:] for line in lines if line.startswith("cache_directory=")]
+    more = ["capture"] if "capture_args=True" in lines else []
+    for name, code in _compiled(cache[0] if cache else "", more):
         _load(name, code)
     settings = sys.modules["rheostat.settings"].read_settings(data)
     sys.modules["rheostat.startup"].start(run, settings)
@@ -152,18 +150,19 @@ def _file(name):
     return _PACKAGE + "/" + name + ("__init__.py" if name.endswith("/") else ".py")
 
 
-def _compiled(cache):
-    # type: (str) -> Any
-    """Return [(name, code)] of the start-up path, from the cache if it is current."""
+def _compiled(cache, more):
+    # type: (str, list[str]) -> Any
+    """Return [(name, code)] of the start-up path and *more* modules, from the cache if it is current."""
     import marshal
     from _frozen_importlib_external import MAGIC_NUMBER
 
     stamps = []
-    for name in _START_PATH:
+    for name in _START_PATH + more:
         status = os.stat(_file(name))
         stamps.append((name, status.st_mtime_ns, status.st_size))
     key = repr((_PACKAGE, MAGIC_NUMBER, sys.flags.optimize, stamps))
-    path = "%s/bootstrap-%s-%d" % (cache, sys.implementation.cache_tag, sys.flags.optimize)
+    parts = [sys.implementation.cache_tag, str(sys.flags.optimize)]
+    path = "%s/bootstrap-%s" % (cache, "-".join(parts + more))
     try:
         owner = os.stat(cache)
         if owner.st_uid == os.geteuid() and not owner.st_mode & 0o022:
@@ -173,17 +172,17 @@ def _compiled(cache):
                 return kept[1]
     except (OSError, EOFError, ValueError, TypeError, LookupError):
         pass  # as good as none
-    modules = _compile()
+    modules = _compile(more)
     _keep(cache, path, marshal.dumps((key, modules)))
     return modules
 
 
-def _compile():
-    # type: () -> Any
-    """Compile and seal the start-up path."""
+def _compile(more):
+    # type: (list[str]) -> Any
+    """Compile and seal the start-up path and *more* modules."""
     modules = []
     seal = None  # type: Any
-    for name in _START_PATH:
+    for name in _START_PATH + more:
         with open(_file(name), "rb", buffering=0) as file:
             source = file.read()
         code = compile(

@@ -4,9 +4,10 @@
     field    b"i" i64  |  b"s" u32 length, UTF-8  |  b"b" u32 length, bytes
 
 All little-endian. Text is UTF-8 with lone surrogates passed through (file names and attributes may hold them); readers
-replace them. A frame is written by one write(2) on a file opened for appending, so threads need no lock. A writer that
-is killed inside leaves an incomplete last frame, which readers leave alone; after a short write (full disk) the writer
-goes on in a new file. The fields of each kind are listed in docs/spool-format.md.
+replace them. A frame is appended by one write(2), so threads need no lock; or it is stored in a mapped file, which is
+allocated and zero, its kind last: what follows a kind of 0 is not there yet. A writer that is killed inside leaves an
+incomplete last frame, which readers leave alone; after a short write (full disk) the writer goes on in a new file. The
+fields of each kind are listed in docs/spool-format.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Field = int | str | bytes
 
 PROCESS, MODULE, THREAD, ERRTYPE, EXCEPTION, SKIPPED, NOTE, EXEC, LOSS, RESUME = range(1, 11)
+ARGUMENTS = 11
 
 _FRAME = Struct("<IB")
 _INT = Struct("<cq")
@@ -67,13 +69,15 @@ def decode_fields(data: bytes | memoryview) -> list[Field]:
 
 
 def decode_frames(data: bytes | memoryview) -> Iterator[tuple[int, list[Field], int]]:
-    """Yield (kind, fields, offset behind the frame) for each whole frame of *data*; stop at an incomplete one.
+    """Yield (kind, fields, offset behind the frame) for each whole frame of *data*; stop at one that is not there yet.
 
     Raises ValueError at a frame that cannot have been written by us: the rest of the file has no meaning then.
     """
     view, at = memoryview(data), 0
     while at + 5 <= len(view):
         length, kind = _FRAME.unpack_from(view, at)
+        if kind == 0:
+            return
         if not 1 <= length <= _MAX_FRAME:
             raise ValueError(f"impossible frame length {length} at byte {at}")
         stop = at + 4 + length

@@ -12,7 +12,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import call, hello, keep, machine, million, ours, peers, project, survival
+from benchmarks import (
+    call,
+    encoding,
+    hello,
+    keep,
+    machine,
+    million,
+    ours,
+    peers,
+    policy,
+    project,
+    survival,
+)
 from benchmarks.result import Result
 from benchmarks.setting import Setting
 from benchmarks.sink import Sink
@@ -22,6 +34,8 @@ BENCHMARKS: dict[str, Callable[[Setting], Result]] = {
     "hello": hello.run,
     "project": project.run,
     "million": million.run,
+    "encoding": encoding.run,
+    "policy": policy.run,
     "survival": survival.run,
 }
 

@@ -38,7 +38,7 @@ MAX_FILES = 200_000  # of a spool that are looked at
 MAX_SLOT = 1 << 40
 MAX_BASE = (1 << 63) - MAX_SLOT  # so that base + slot is a signed 64-bit integer
 MAX_FRAME = 8 << 20
-_READ = 1 << 20
+_READ = 64 << 10
 _MAX_SLOTS = CHUNK_SLOTS << GROUP_LIMIT
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -213,7 +213,7 @@ def _check_header(name: FileName, fields: tuple[int, ...], size: int) -> tuple[i
 
 
 class EventFile:
-    """An event file, read from an offset on. Appended to by its writer; an incomplete last frame waits."""
+    """An event file, read from an offset on. Its writer adds frames; an incomplete last one waits."""
 
     __slots__ = ("_descriptor", "broken", "name", "offset", "read_to")
 
@@ -233,7 +233,7 @@ class EventFile:
         size = _READ
         while not self.broken:
             data = os.pread(self._descriptor, size, self.offset)
-            if len(data) < 5:
+            if len(data) < 5 or data[4] == 0:
                 return
             start = self.offset
             try:
@@ -254,8 +254,9 @@ class EventFile:
                 self.broken = f"{self.name}: an event of more than {MAX_FRAME} bytes"
 
     def has_more(self) -> bool:
-        """Say whether bytes lie behind the last whole frame."""
-        return not self.broken and os.fstat(self._descriptor).st_size > self.offset
+        """Say whether something was appended behind the last whole frame. (In a mapped file, zeros follow it.)"""
+        data = os.pread(self._descriptor, 5, self.offset)
+        return not self.broken and any(data[4:] if len(data) == 5 else data)
 
     def close(self) -> None:
         """Close the file."""

@@ -87,7 +87,7 @@ class Image:
         self.generation = generation
         self._program = program
         self._segments = Segments(program.spool, self.base)
-        self._events = Events(program.spool, self.base)
+        self._events = Events(program.spool, self.base, self._segments)
         self._describer = Describer(self.append)
         self._threads: dict[int, str] = {}
         self._listings = listings
@@ -138,6 +138,15 @@ class Image:
         if reason:
             self._lose(reason)
         return not reason
+
+    def _put(self, frame: bytes) -> bool:
+        """Put *frame*, to which no other refers, into the mapped events; False: it is to be appended."""
+        try:
+            return self._events.put(frame)
+        except (OSError, ValueError, MemoryError) as error:
+            if not is_ours(error):
+                raise
+        return False
 
     def find_words(self, slot: int) -> Any:
         """Return the words of the chunk that holds *slot*, or None: leave the call unrecorded, it is counted here."""
@@ -246,7 +255,9 @@ class Image:
     def module(self, listing: bytes, functions: int) -> int:
         """Number the sites of a module whose encoded *listing* names *functions* of them; return the first number."""
         first, self._next_site = self._next_site, self._next_site + functions
-        self.append(encode(MODULE, first, listing))
+        frame = encode(MODULE, first, listing)
+        if not self._put(frame):
+            self.append(frame)
         self._listings.append((first, listing, functions))
         return first
 

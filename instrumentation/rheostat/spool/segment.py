@@ -44,6 +44,8 @@ os.register_at_fork(after_in_child=partial(len, _KEPT))
 
 _SHARE = 32  # of a limit on address space, segments take one part in so many
 _PIECE = 256 << 10  # bytes allocated by one call
+_FIRST_AREA, _LAST_AREA = 64 << 10, 1 << 20  # bytes of a mapped event file
+_FEW = 4  # events that are appended first: making a mapped file takes as long
 
 # Opens each of the paths it is given. `list.extend` of it is one step: an exception out of a signal handler cannot strike
 # between the opening and the keeping of the descriptor, which would stay open for ever.
@@ -141,8 +143,6 @@ class Segments:
         Two threads may grow at once: both make a segment, the first to install it wins and the other unlinks its own.
         Raises OSError or ValueError (no space, no memory, no descriptor, no directory), having changed nothing.
         """
-        if _access(f"{self._directory}/{FULL_NAME}", os.F_OK):
-            raise OSError(28, "--max-disk is reached")
         group, first, chunks = group_of(chunk)
         made, path = self._create(first, chunks, now_ns)
         words = self._groups.setdefault(group, made)
@@ -158,9 +158,19 @@ class Segments:
 
     def _create(self, first: int, chunks: int, now_ns: int) -> tuple[memoryview, str]:
         size = RECORD_SIZE + chunks * CHUNK_SLOTS * RECORD_SIZE
+        path = f"{self._directory}/{spans_name(self._base, next(self._numbers))}"
+        slots = (first << CHUNK_BITS, chunks << CHUNK_BITS)
+        fields = (VERSION << 32 | RECORD_SIZE, self._base, *slots, _getpid(), 0, now_ns)
+        words = self.make(path, size, HEADER.pack(0, *fields)).cast("Q")
+        words[0] = MAGIC  # last: a reader that sees it sees the rest
+        return words, path
+
+    def make(self, path: str, size: int, start: bytes = b"") -> memoryview:
+        """Map a new file of *size* bytes at *path* that begins with *start*. Raises as `grow` does."""
+        if _access(f"{self._directory}/{FULL_NAME}", os.F_OK):
+            raise OSError(28, "--max-disk is reached")
         _check_file_size(size)
         _check_address_space(self._mapped + size)
-        path = f"{self._directory}/{spans_name(self._base, next(self._numbers))}"
         descriptors: list[int] = []
         try:
             try:
@@ -171,18 +181,15 @@ class Segments:
             finally:
                 if descriptors:
                     _close(descriptors[0])
-            words = memoryview(mapping).cast("Q")
-            _KEPT.append(words)
-            slots = (first << CHUNK_BITS, chunks << CHUNK_BITS)
-            fields = (VERSION << 32 | RECORD_SIZE, self._base, *slots, _getpid(), 0, now_ns)
-            HEADER.pack_into(mapping, 0, 0, *fields)
+            view = memoryview(mapping)
+            _KEPT.append(view)
+            view[: len(start)] = start
         except BaseException:
             if descriptors:
                 _unlink(path)
             raise
         self._mapped += size
-        words[0] = MAGIC  # last: a reader that sees it sees the rest
-        return words, path
+        return view
 
     def release(self) -> None:
         """Give up all chunks: what still holds them can neither read nor write them, and can tell that by ValueError."""
@@ -190,15 +197,77 @@ class Segments:
             view.release()
 
 
+class _Area:
+    """A mapped event file. Used by one thread at a time: whoever took it out of `Events` puts it back."""
+
+    __slots__ = ("_at", "_view")
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._at = 0
+
+    def add(self, frame: bytes) -> bool:
+        """Add *frame*; False: there is no room for it."""
+        at, stop = self._at, self._at + len(frame)
+        if stop > self._view.nbytes:
+            return False
+        self._view[at : at + 4] = frame[:4]
+        self._view[at + 5 : stop] = frame[5:]
+        self._view[at + 4 : at + 5] = frame[4:5]  # its kind, last: until then readers see nothing
+        self._at = stop
+        return True
+
+
 class Events:
-    """The event file of one process image; every append opens and closes it, so that no descriptor stays open."""
+    """The event files of one process image.
 
-    __slots__ = ("_base", "_directory", "_number")
+    An append opens and closes the file, so that no descriptor stays open. That is four system calls, which a program that
+    imports hundreds of modules would notice; so from the fifth on `put` has a mapped file for events that may stand
+    anywhere. Who finds it taken (a thread, or a signal handler that interrupted its own thread) appends.
+    """
 
-    def __init__(self, directory: str, base: int) -> None:
+    __slots__ = (
+        "_area",
+        "_base",
+        "_directory",
+        "_few",
+        "_number",
+        "_numbers",
+        "_segments",
+        "_size",
+    )
+
+    def __init__(self, directory: str, base: int, segments: Segments) -> None:
         self._directory = directory
         self._base = base
-        self._number = 0
+        self._segments = segments
+        self._numbers = count()
+        self._number = next(self._numbers)  # of the file that is appended to
+        self._area: dict[str, _Area] = {}  # "free": one, unless it is taken; `pop` is one step
+        self._size = _FIRST_AREA  # of the next one
+        self._few = _FEW  # events that are appended before one is made
+
+    def put(self, frame: bytes) -> bool:
+        """Put *frame*, to which no other event refers, into the mapped file; False: it is to be appended.
+
+        Raises as `Segments.grow` does if there is no room for another file; it is tried again after a few events.
+        """
+        if self._few or len(frame) > _LAST_AREA:
+            self._few = max(0, self._few - 1)
+            return False
+        # Where an exception strikes from here on, the file is not put back: nothing follows what may be incomplete.
+        area = self._area.pop("free", None)
+        if area is None or not area.add(frame):
+            self._few = _FEW  # should it fail
+            while self._size < len(frame):
+                self._size <<= 1
+            path = f"{self._directory}/{events_name(self._base, next(self._numbers))}"
+            area = _Area(self._segments.make(path, self._size))
+            self._size = min(2 * self._size, _LAST_AREA)
+            self._few = 0
+            area.add(frame)
+        self._area["free"] = area
+        return True
 
     def append(self, frame: bytes) -> None:
         """Append *frame* by one write. Raises OSError if it could not be written whole."""
@@ -215,5 +284,5 @@ class Events:
             if descriptors:
                 _close(descriptors[0])
         if written != len(frame):
-            self._number += 1  # what follows a torn frame could not be read
+            self._number = next(self._numbers)  # what follows a torn frame could not be read
             raise OSError(28, f"only {written} of {len(frame)} bytes of an event were written")

@@ -19,10 +19,10 @@ from rheostat_agent.configuration.otel import (
     Batching,
     ConfigurationRefused,
     Limits,
-    find_doubts,
     read_batch,
     read_destinations,
     read_limits,
+    survey,
     wants_delivery,
 )
 
@@ -410,4 +410,4 @@ def test_empty_batches_are_none() -> None:
 )  # fmt: skip
 def test_doubts(environ: dict[str, str], named: list[str]) -> None:
     """One line for each variable that cannot be used as it is, unless OTEL_LOG_LEVEL wants errors alone."""
-    assert [line.split()[0] for line in find_doubts(environ)] == named
+    assert [line.split()[0] for line in survey(environ)[1]] == named

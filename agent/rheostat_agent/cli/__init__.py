@@ -25,7 +25,9 @@ if os.environ.get("PYTHONPATH"):
 from rheostat import __version__
 from rheostat_agent.cli.actions import ACTIONS
 from rheostat_agent.cli.commands import COMMANDS, HELP
-from rheostat_agent.cli.options import UsageError, parse, suggestion
+from rheostat_agent.cli.options import UsageError, parse
+from rheostat_agent.configuration.kinds import suggestion
+from rheostat_agent.configuration.otel import ConfigurationRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ def main(arguments: "list[str] | None" = None) -> int:
         return _act(command, rest)
     except UsageError as error:
         return fail(f"{name}: {error}")
+    except ConfigurationRefused as error:
+        return fail(str(error))
     except BrokenPipeError:  # `rheostat show | head`
         _silence_stdout()
         return 0

@@ -35,10 +35,22 @@ def _prune(values: "dict[str, Any]", words: "list[str]") -> int:
     return prune(values, words)
 
 
+def _send(values: "dict[str, Any]", words: "list[str]") -> int:
+    from rheostat_agent.cli.send import send
+
+    return send(values, words)
+
+
 def _export(values: "dict[str, Any]", words: "list[str]") -> int:
     from rheostat_agent.cli.export import export
 
     return export(values, words)
+
+
+def _config(values: "dict[str, Any]", words: "list[str]") -> int:
+    from rheostat_agent.cli.config import config
+
+    return config(values, words)
 
 
 def _completion(values: "dict[str, Any]", words: "list[str]") -> int:
@@ -52,6 +64,8 @@ ACTIONS: "dict[str, Action]" = {
     "show": _show,
     "runs": _runs,
     "runs prune": _prune,
+    "send": _send,
     "export": _export,
+    "config": _config,
     "completion": _completion,
 }

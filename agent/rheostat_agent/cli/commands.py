@@ -1,16 +1,29 @@
 """The commands and their options: what parsing, help and shell completion go by."""
 
-from rheostat_agent.cli.options import (
-    Command,
-    Option,
+from rheostat_agent.cli.options import Command, Option
+from rheostat_agent.configuration.kinds import (
     bytes_of,
     number,
     percent,
+    public_endpoint_of,
     seconds_of,
 )
+from rheostat_agent.configuration.table import BY_KEY, SETTINGS, Setting
 
-MAX_SPANS = 5_000_000
-MAX_DISK = 2_000_000_000
+
+def _option(setting: Setting) -> Option:
+    """Return the option of a setting. Without a default: whether it was given decides whether other places are asked."""
+    convert = public_endpoint_of if setting.key == "endpoint" else setting.kind.convert
+    return Option(
+        setting.flag,
+        setting.metavar,
+        setting.text,
+        None,
+        convert,
+        repeat=setting.kind.is_list,
+        choices=setting.kind.choices,
+        is_secret=setting.is_delivery,
+    )
 
 
 _JSON = Option("--json", "", "print JSON")
@@ -20,43 +33,7 @@ _ALL = [
         "[options] [--] TARGET [arguments…]",
         "Run a script, `-m module`, `-c code`, `-` or any command, and observe it.\n"
         "Example: rheostat run etl.py --date 2026-11-22",
-        [
-            Option("--name", "NAME", "the workflow's name (default: the script's)"),
-            Option("--python", "PATH", "the interpreter for scripts and modules"),
-            Option(
-                "--include",
-                "GLOB",
-                "observe these functions too, such as 'pandas.io.*'",
-                repeat=True,
-            ),
-            Option("--exclude", "GLOB", "leave these functions alone", repeat=True),
-            Option("--full", "", "record every call, whatever it costs"),
-            Option(
-                "--max-spans",
-                "N",
-                "calls to keep a span of (5,000,000; 0: no limit)",
-                MAX_SPANS,
-                number,
-            ),
-            Option(
-                "--max-disk", "SIZE", "disk for this run (2GB; 0: no limit)", MAX_DISK, bytes_of
-            ),
-            Option(
-                "--wait",
-                "SECONDS",
-                "how long to wait for the summary (2; 0: not at all)",
-                None,
-                seconds_of,
-            ),
-            Option(
-                "--summary",
-                "HOW",
-                "none, short or full",
-                "short",
-                choices=("none", "short", "full"),
-            ),
-            Option("--quiet", "", "print nothing of our own"),
-        ],
+        [_option(setting) for setting in SETTINGS if setting.flag],
         passes_rest=True,
     ),
     Command(
@@ -67,6 +44,7 @@ _ALL = [
         [
             Option("--errors", "", "what failed, with stacks"),
             Option("--skipped", "", "what is not observed, and why"),
+            Option("--what-is-sent", "", "exactly what would leave this machine"),
             Option(
                 "--min", "SHARE", "only what took this share of the run, such as 1%", None, percent
             ),
@@ -108,6 +86,18 @@ _ALL = [
         takes_words=False,
     ),
     Command(
+        "send",
+        "[options] [RUN]",
+        "Send a run that was not delivered or was refused, and wait for it. Status 1: something is left.\n"
+        "Example: rheostat send --all",
+        [
+            Option("--all", "", "all runs that something is left of"),
+            _option(BY_KEY["endpoint"]),
+            _option(BY_KEY["headers"]),
+        ],
+        words=("last",),
+    ),
+    Command(
         "export",
         "[options] [RUN]",
         "Write a whole run as a file: OTLP (JSON lines) or a trace for ui.perfetto.dev.\n"
@@ -125,6 +115,13 @@ _ALL = [
         words=("last",),
     ),
     Command(
+        "config",
+        "[options]",
+        "Print each setting, and where it comes from. Secrets are masked.\nExample: rheostat config",
+        [_JSON],
+        takes_words=False,
+    ),
+    Command(
         "completion",
         "bash|zsh|fish",
         'Print a completion script.\nExample: eval "$(rheostat completion bash)"',
@@ -139,7 +136,9 @@ HELP = """usage: rheostat COMMAND …
   run         run a script or command, and observe it
   show        show where a run's time went, and what failed
   runs        list runs; `runs prune` removes old ones
+  send        send what has not been delivered
   export      write a run as a file
+  config      print the settings, and where each comes from
   completion  completion for bash, zsh or fish
 
   --version   --help; each command has its own --help

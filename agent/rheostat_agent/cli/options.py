@@ -4,9 +4,11 @@ Not argparse: after the first word that is no option, `run` must hand on the res
 ten milliseconds to spare. GNU conventions: `--name value`, `--name=value`, `--` ends the options.
 """
 
+from rheostat_agent.configuration.kinds import suggestion
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -15,7 +17,10 @@ class UsageError(Exception):
 
 
 class Option:
-    """One option. *metavar* is empty for a switch; *convert* makes its value of the text and may raise ValueError."""
+    """One option. *metavar* is empty for a switch; *convert* makes its value of the text and may raise ValueError.
+
+    What may be a secret (*is_secret*) is not repeated in messages.
+    """
 
     def __init__(
         self,
@@ -26,6 +31,7 @@ class Option:
         convert: "Callable[[str], Any]" = str,
         repeat: bool = False,
         choices: "tuple[str, ...]" = (),
+        is_secret: bool = False,
     ) -> None:
         self.name = name
         self.metavar = metavar
@@ -34,6 +40,7 @@ class Option:
         self.convert = convert
         self.repeat = repeat
         self.choices = choices
+        self.is_secret = is_secret
 
     @property
     def key(self) -> str:
@@ -118,56 +125,9 @@ def _take(option: Option, values: "dict[str, Any]", text: "str | None", rest: "l
     try:
         value = option.convert(text)
     except ValueError:
-        raise UsageError(f"option {option.name}: {text!r} is no {option.metavar}") from None
+        shown = "what was given" if option.is_secret else repr(text)
+        raise UsageError(f"option {option.name}: {shown} is no {option.metavar}") from None
     if option.repeat:
         values[option.key].append(value)
     else:
         values[option.key] = value
-
-
-def suggestion(word: str, known: "Iterable[str]") -> str:
-    """Return ' (did you mean …?)' if *word* is nearly one of *known*, else an empty text."""
-    from difflib import get_close_matches  # on an error only
-
-    near = get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def number(text: str) -> int:
-    """Return a count, 0 or more: '5000', '5_000_000'. Raises ValueError."""
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
-
-
-def bytes_of(text: str) -> int:
-    """Return a size in bytes: '2GB', '500M', '0'. Raises ValueError."""
-    word = text.strip().lower().removesuffix("b")
-    unit = word[-1:] if word[-1:].isalpha() else ""
-    value = float(word.removesuffix(unit)) * _SIZES.get(unit, float("nan"))
-    if not value >= 0:
-        raise ValueError(text)
-    return int(value)
-
-
-def seconds_of(text: str) -> float:
-    """Return a duration in seconds: '2', '0.5s', '10m', '30d'. Raises ValueError."""
-    word = text.strip().lower()
-    unit = word[-1:] if word[-1:] in _SPANS else "s"
-    value = float(word.removesuffix(unit)) * _SPANS[unit]
-    if not 0 <= value < 1e12:
-        raise ValueError(text)
-    return value
-
-
-def percent(text: str) -> float:
-    """Return a share as a number from 0 to 1: '1%', '0.5%', '2'. Raises ValueError."""
-    value = float(text.strip().removesuffix("%")) / 100
-    if not 0 <= value <= 1:
-        raise ValueError(text)
-    return value

@@ -9,9 +9,17 @@ from rheostat.settings import Settings, write_settings
 from rheostat_agent import streams
 from rheostat_agent.agentprocess import BEAT
 from rheostat_agent.cli.commands import COMMANDS
-from rheostat_agent.cli.options import UsageError, suggestion
+from rheostat_agent.cli.options import UsageError
 from rheostat_agent.configuration.destination import CONSOLE
-from rheostat_agent.configuration.otel import read_destinations
+from rheostat_agent.configuration.kinds import suggestion
+from rheostat_agent.configuration.otel import (
+    ConfigurationRefused,
+    incoming_parent,
+    refuse_config_file,
+    survey,
+)
+from rheostat_agent.configuration.settings import Configuration
+from rheostat_agent.configuration.variables import Variables
 from rheostat_agent.launcher import child, signals
 from rheostat_agent.launcher.environment import inherited_environment
 from rheostat_agent.launcher.target import Target, TargetError, resolve
@@ -34,7 +42,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_DISABLING = ("RHEOSTAT_DISABLED", "OTEL_SDK_DISABLED")
 _ANSWER_S = 1.0  # for a summary that was asked for
 _LOOK_S = 0.05  # between looks for a signal, while waiting
 _WAIT_S, _WAIT_DELIVERY_S = 2.0, 10.0
@@ -47,19 +54,53 @@ def run(values: "dict[str, Any]", words: "list[str]", held: signals.Signals) -> 
     streams.plug()
     environment = inherited_environment()
     try:
-        target = resolve(words, values["python"], environment, _working_directory(environment))
-        if any(environment.get(name, "").lower() == "true" for name in _DISABLING):
-            child.replace(target, environment, held)
+        target, configuration = _choose(words, values, environment, held)
+        remarks = [*configuration.remarks, *filter(None, [target.remark])]
         try:
             state, remark = state_directory(environment)
         except (StateUnusable, OSError) as error:
-            return _run_unobserved(target, environment, held, values, str(error))
-        remarks = [text for text in (target.remark, remark) if text]
-        launch = _Launch(target, environment, values, state, remarks)
-        return launch.follow(held)
+            return _run_unobserved(
+                target, environment, held, configuration.values()["quiet"], str(error)
+            )
+        remarks += [remark] if remark else []
+        return _Launch(target, environment, configuration, state, remarks).follow(held)
     except TargetError as error:
         _tell(f"rheostat: {error}\n")
         return error.status
+
+
+def _choose(
+    words: "list[str]",
+    values: "dict[str, Any]",
+    environment: "dict[str, str]",
+    held: signals.Signals,
+) -> "tuple[Target, Configuration]":
+    """Return what is to be run, and how; does not return where Rheostat is turned off: then the program takes our place.
+
+    Which files there are depends on the target's project, and they may say by which interpreter it is run. Raises
+    TargetError and ConfigurationRefused.
+    """
+    cwd = _working_directory(environment)
+    target = resolve(words, values["python"], environment, cwd)
+    doubts: list[str] = []
+    variables = Variables(environment, doubts.append)
+    is_off = variables.flag("RHEOSTAT_DISABLED") or variables.flag("OTEL_SDK_DISABLED")
+    try:
+        configuration = Configuration(values, environment)
+        configuration.read_project(target.project_root, cwd)
+        configuration.read_own()
+    except ConfigurationRefused:
+        if is_off:  # of all of it: what we cannot read does not stand in the way
+            child.replace(target, environment, held)
+        raise
+    python = configuration.values()["python"]
+    if python != values["python"] and target.kind != "command":
+        target = resolve(words, python, environment, cwd)
+    if is_off:
+        child.replace(target, environment, held)
+    refuse_config_file(environment)
+    configuration.remarks += doubts
+    return target, configuration
 
 
 def _working_directory(environment: "dict[str, str]") -> str:
@@ -82,12 +123,12 @@ def _run_unobserved(
     target: Target,
     environment: "dict[str, str]",
     held: signals.Signals,
-    values: "dict[str, Any]",
+    is_quiet: bool,
     why: str,
 ) -> "NoReturn":
     pid = child.start(target, environment, held)
     ending = child.follow(pid)
-    if not values["quiet"]:
+    if not is_quiet:
         _tell(f"rheostat: nothing was observed: {why}\n")
     child.end_as(ending)
 
@@ -99,19 +140,21 @@ class _Launch:
         self,
         target: Target,
         environment: "dict[str, str]",
-        values: "dict[str, Any]",
+        configuration: Configuration,
         state: str,
         remarks: "list[str]",
     ) -> None:
+        """Raises ConfigurationRefused."""
         self._target = target
         self._environment = environment
-        self._values = values
+        self._agents_environment = configuration.delivery_environment()
+        self._destinations, doubts = survey(self._agents_environment)
+        self._values = values = configuration.values()
         self._state = state
-        self._remarks = remarks
+        self._remarks = list(dict.fromkeys([*remarks, *doubts]))
         self._is_quiet = values["quiet"] or values["summary"] == "none"
         self._id = new_id()
         self._directory = ""
-        self._destinations = read_destinations(environment, remarks.append)
         self._agent = 0
         self._commands = self._answers = -1  # our ends of the pipes to the agent
 
@@ -123,7 +166,7 @@ class _Launch:
             write_settings(f"{self._directory}/{SETTINGS}", self._settings())
         except OSError as error:
             why = f"{error.filename or self._state}: {error.strerror}"
-            _run_unobserved(self._target, self._environment, held, self._values, why)
+            _run_unobserved(self._target, self._environment, held, self._is_quiet, why)
         trouble = self._start_agent()
         started_ns, started_mono_ns = time.time_ns(), time.monotonic_ns()
         try:
@@ -145,6 +188,7 @@ class _Launch:
             include=tuple(self._values["include"]),
             exclude=tuple(self._values["exclude"]),
             max_spans=self._values["max_spans"],
+            capture_args=self._values["capture_args"],
         )
 
     def _observing(self) -> "dict[str, str]":
@@ -163,7 +207,7 @@ class _Launch:
             theirs, self._commands = os.pipe()
             self._answers, mine = os.pipe()
             self._agent = start_agent(
-                self._directory, self._environment, theirs, mine, self._has_console()
+                self._directory, self._agents_environment, theirs, mine, self._has_console()
             )
             os.close(theirs)
             os.close(mine)
@@ -180,20 +224,21 @@ class _Launch:
             self._info(pid, started_ns, started_mono_ns).publish(f"{self._directory}/{RUN}")
             if self._commands >= 0:
                 os.write(self._commands, b"r")
-            recover(self._state, self._environment, but=self._id)
+            recover(self._state, self._agents_environment, but=self._id)
         except OSError as error:
             return f"the run could not be noted: {error.strerror}"
         return ""
 
     def _info(self, pid: int, started_ns: int, started_mono_ns: int) -> RunInfo:
-        target = self._target
+        target, values = self._target, self._values
+        parent = incoming_parent(self._environment, self._remarks.append)
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot_id = file.read().strip()
         return RunInfo(
             version=1,
             id=self._id,
-            workflow=self._workflow(),
-            trace_id=self._id + os.urandom(10).hex(),
+            workflow=values["name"] or target.name,
+            trace_id=f"{parent.trace_id:032x}" if parent else self._id + os.urandom(10).hex(),
             root_span_id=f"{int.from_bytes(os.urandom(8)) >> 2 | 1:016x}",
             started_ns=started_ns,
             started_mono_ns=started_mono_ns,
@@ -207,20 +252,17 @@ class _Launch:
             cwd=_working_directory(self._environment),
             destinations=[each.name for each in self._destinations],
             project_root=target.project_root,
-            max_spans=self._values["max_spans"],
-            max_disk=self._values["max_disk"],
-            summary="none" if self._is_quiet else self._values["summary"],
+            max_spans=values["max_spans"],
+            max_disk=values["max_disk"],
+            export=values["export"],
+            export_when=",".join(values["export_when"]),
+            pending_s=values["pending"] or None,
+            parent=parent.traceparent if parent else "",
+            trace_state=parent.state if parent else "",
+            summary="none" if self._is_quiet else values["summary"],
             colour=int(_has_colour(self._environment)),
             columns=_columns(),
             remarks=self._remarks,
-        )
-
-    def _workflow(self) -> str:
-        return (
-            self._values["name"]
-            or self._environment.get("OTEL_SERVICE_NAME")
-            or _configured_name(self._target.project_root)
-            or self._target.name
         )
 
     def _publish(self, ending: child.Ending) -> str:
@@ -322,21 +364,3 @@ def _columns() -> int:
         return os.get_terminal_size(2).columns or _COLUMNS
     except OSError:
         return _COLUMNS
-
-
-def _configured_name(project_root: str) -> "str | None":
-    """Return `name` of `[tool.rheostat]` in the project's pyproject.toml, None if it has none."""
-    try:
-        with open(f"{project_root}/pyproject.toml", "rb") as file:
-            data = file.read(1 << 20)
-    except OSError:
-        return None
-    if b"[tool.rheostat]" not in data:
-        return None
-    import tomllib
-
-    try:
-        name = tomllib.loads(data.decode())["tool"]["rheostat"].get("name")
-    except (ValueError, KeyError, AttributeError):
-        return None
-    return name if isinstance(name, str) and name else None

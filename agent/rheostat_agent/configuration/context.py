@@ -58,8 +58,6 @@ def incoming_parent(environ: Mapping[str, str], warn: Warn) -> Parent | None:
     if "none" in names or (not variables.text(_PARENT) and set(names) <= set(_USUAL_PROPAGATORS)):
         return None
     context = _extracted(names, environ, variables)
-    if context is None:
-        return None
     from opentelemetry.trace import get_current_span
 
     found = get_current_span(context).get_span_context()
@@ -71,9 +69,7 @@ def incoming_parent(environ: Mapping[str, str], warn: Warn) -> Parent | None:
     return Parent(found.trace_id, found.span_id, bool(found.trace_flags.sampled), state)
 
 
-def _extracted(
-    names: list[str], environ: Mapping[str, str], variables: Variables
-) -> Context | None:
+def _extracted(names: list[str], environ: Mapping[str, str], variables: Variables) -> Context:
     """Return what the propagators with these *names* find, later ones in what earlier ones found."""
     from opentelemetry.context import Context
     from opentelemetry.propagators._envcarrier import EnvironmentGetter
@@ -83,8 +79,12 @@ def _extracted(
     with _Heard(variables):
         for name in names:
             propagator = _propagator(name, variables)
-            if propagator is not None:
-                context = propagator.extract(environ, context, getter)
+            try:
+                if propagator is not None:
+                    context = propagator.extract(environ, context, getter)
+            except Exception as error:  # noqa: BLE001  # somebody else's package
+                text = f"names {quoted(name)}, which failed ({type(error).__name__}): not used"
+                variables.warn(PROPAGATORS, text)
     return context
 
 

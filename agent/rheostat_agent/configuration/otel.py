@@ -31,13 +31,13 @@ __all__ = [
     "ConfigurationRefused",
     "Limits",
     "Parent",
-    "find_doubts",
     "incoming_parent",
     "is_sampled",
     "read_batch",
     "read_destinations",
     "read_limits",
     "refuse_config_file",
+    "survey",
     "wants_delivery",
 ]
 
@@ -256,18 +256,18 @@ _LEVELS = ("none", "error", "warn", "info", "debug")
 _DEPRECATED = ("OTEL_EXPORTER_JAEGER_", "OTEL_EXPORTER_ZIPKIN_")
 
 
-def find_doubts(environ: Mapping[str, str]) -> list[str]:
-    """Return what the user is to know of their OTEL_* variables, a line each. Raises ConfigurationRefused.
+def survey(environ: Mapping[str, str]) -> tuple[list[Destination], list[str]]:
+    """Return where a run goes, and what the user is to know of their OTEL_* variables, a line each.
 
-    OTEL_LOG_LEVEL may say that they do not want to know.
+    OTEL_LOG_LEVEL may say that they do not want to know. Raises ConfigurationRefused.
     """
     set_names = [name for name in environ if name.startswith("OTEL_")]
     if not set_names:
-        return []
+        return [], []
     found: list[str] = []
     variables = Variables(environ, found.append)
     level = variables.choice(_LEVELS, "OTEL_LOG_LEVEL")
-    read_destinations(environ, found.append)
+    destinations = read_destinations(environ, found.append)
     read_limits(environ, found.append)
     for signal in _PROCESSORS:
         read_batch(environ, found.append, signal)
@@ -279,4 +279,4 @@ def find_doubts(environ: Mapping[str, str]) -> list[str]:
     for prefix in _DEPRECATED:
         for name in [name for name in set_names if name.startswith(prefix)][:1]:
             variables.warn(name, "is of an exporter that OpenTelemetry gave up: not used")
-    return [] if level in ("none", "error") else list(dict.fromkeys(found))
+    return destinations, [] if level in ("none", "error") else list(dict.fromkeys(found))

@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # importing typing takes longer than everything else here
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Target", "TargetError", "resolve"]
+__all__ = ["Target", "TargetError", "project_root", "resolve"]
 
 _SCRIPTS = (".py", ".pyw", ".pyz")
 _PROJECT = ("pyproject.toml", ".git")
@@ -82,7 +82,7 @@ def _python_target(
         wanted = "the name of a module" if kind == "module" else "code"
         raise TargetError(OUR_FAILURE, f"option {arguments[0]} needs {wanted}")
     name = value if kind == "module" else "python"
-    root = _project_root(cwd)
+    root = project_root(cwd)
     interpreter, remark = choose_interpreter(python, environ, cwd, cwd, root)
     return Target(interpreter, [interpreter, *arguments], kind, name, root, interpreter, remark)
 
@@ -91,7 +91,7 @@ def _script_target(
     arguments: list[str], python: str | None, environ: "Mapping[str, str]", cwd: str
 ) -> Target:
     folder = _folder_of(arguments[0], cwd)
-    root = _project_root(folder)
+    root = project_root(folder)
     interpreter, remark = choose_interpreter(python, environ, cwd, folder, root)
     name = _script_name(arguments[0], cwd)
     return Target(interpreter, [interpreter, *arguments], "script", name, root, interpreter, remark)
@@ -112,9 +112,7 @@ def _command_target(
     remark = None
     if python is not None:
         remark = f"--python is for scripts and modules: {command} was executed itself"
-    return Target(
-        executable, arguments, "command", name, _project_root(folder), interpreter, remark
-    )
+    return Target(executable, arguments, "command", name, project_root(folder), interpreter, remark)
 
 
 def _is_script(name: str, environ: "Mapping[str, str]", cwd: str) -> bool:
@@ -154,7 +152,7 @@ def _folder_of(script: str, cwd: str) -> str:
     return full if os.path.isdir(full) else os.path.dirname(full)
 
 
-def _project_root(folder: str) -> str:
+def project_root(folder: str) -> str:
     """Return the nearest folder at or above *folder* that marks a project, else *folder*."""
     at = folder
     while True:

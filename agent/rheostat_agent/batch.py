@@ -13,7 +13,7 @@ class Batch:
     """Rows by table. What is in `processes`, `images`, `segments`, `event_files` and `deliveries` replaces rows of the same key."""
 
     __slots__ = (
-        "closed", "deliveries", "errors", "event_files", "functions", "images", "losses", "meta", "notes", "opened", "paths",
+        "arguments", "closed", "deliveries", "errors", "event_files", "functions", "images", "losses", "meta", "notes", "opened", "paths",
         "processes", "removed_segments", "segments", "skipped", "spans", "threads",
     )  # fmt: skip
 
@@ -24,6 +24,7 @@ class Batch:
         self.functions: list[Row] = []
         self.paths: list[Row] = []
         self.errors: list[Row] = []
+        self.arguments: list[Row] = []
         self.threads: list[Row] = []
         self.skipped: list[Row] = []
         self.notes: list[Row] = []

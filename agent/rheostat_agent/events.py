@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 4096
 MAX_ARGUMENTS = 1000
 MAX_STACK = 64
+MAX_CAPTURED = 100  # arguments of a call
 MAX_FUNCTIONS = 100_000  # of a module
 MAX_SITE = (1 << 32) - 1
 MAX_PID = (1 << 22) - 1  # the kernel's PID_MAX_LIMIT
@@ -119,6 +120,15 @@ class ResumeEvent(Value):
     mono_ns: int
 
 
+class ArgumentsEvent(Value):
+    """What the call in a slot was given; slot 0: only how many calls were not captured so far."""
+
+    slot: int
+    missed: int  # calls of the image so far that were not captured
+    omitted: int  # arguments of this call that were not
+    values: dict[str, None | bool | int | float | str]  # by name; lengths by name + '.length'
+
+
 Event = (
     ProcessEvent
     | ModuleEvent
@@ -130,6 +140,7 @@ Event = (
     | ExecEvent
     | LossEvent
     | ResumeEvent
+    | ArgumentsEvent
 )
 
 
@@ -234,6 +245,29 @@ def _resume(fields: _Fields) -> Event:
     return ResumeEvent(fields.time())
 
 
+def _arguments(fields: _Fields) -> Event:
+    slot, missed, omitted = fields.number(), fields.number(), fields.number()
+    values: dict[str, None | bool | int | float | str] = {}
+    for _ in range(fields.number(0, MAX_CAPTURED)):
+        name, how = fields.text(100), fields.number()
+        if how == spool.TEXT:
+            values[name] = fields.text()
+        elif how == spool.FLOAT:
+            values[name] = float(fields.text(40))
+        elif how == spool.LENGTH:
+            values[f"{name}.length"] = fields.number()
+        elif how == spool.BOOL:
+            values[name] = bool(fields.number(0, 1))
+        elif how == spool.NONE:
+            fields.number(0, 0)
+            values[name] = None
+        elif how == spool.INT:
+            values[name] = fields.number(-(1 << 63))
+        else:
+            raise Malformed(f"an unknown kind of argument, {how}")
+    return ArgumentsEvent(slot, missed, omitted, values)
+
+
 _PARSERS: dict[int, Callable[[_Fields], Event]] = {
     spool.PROCESS: _process,
     spool.MODULE: _module,
@@ -245,6 +279,7 @@ _PARSERS: dict[int, Callable[[_Fields], Event]] = {
     spool.EXEC: _exec,
     spool.LOSS: _loss,
     spool.RESUME: _resume,
+    spool.ARGUMENTS: _arguments,
 }
 
 

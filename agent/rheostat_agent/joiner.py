@@ -9,6 +9,7 @@ from __future__ import annotations
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls
 from rheostat_agent.events import (
+    ArgumentsEvent,
     ErrorTypeEvent,
     Event,
     ExceptionEvent,
@@ -21,6 +22,7 @@ from rheostat_agent.events import (
     SkippedEvent,
     ThreadEvent,
 )
+from rheostat_agent.history.arguments import UNCAPTURED
 from rheostat_agent.history.writer import HistoryWriter
 from rheostat_agent.images import Image
 from rheostat_agent.lifetimes import Life, Lives, Process, watch_new
@@ -96,6 +98,8 @@ class Joiner:
                 )
             case ExceptionEvent():
                 self._exception(image, event)
+            case ArgumentsEvent():
+                self._arguments(image, event)
             case SkippedEvent():
                 self.skip(process, event.what, event.name, event.reason)
             case NoteEvent():
@@ -244,6 +248,13 @@ class Joiner:
         row = (self._process_of(image), time_ns, event.reason, None)
         self._loss_rows[self.last_loss] = self.batch.losses[self.last_loss] = row
         self.losses[image.base] = self.last_loss, 0
+
+    def _arguments(self, image: Image, event: ArgumentsEvent) -> None:
+        if event.slot:
+            listed = _as_json(event.values)
+            self.batch.arguments.append((image.base + event.slot, listed, event.omitted))
+        if event.missed:
+            self.batch.meta[f"{UNCAPTURED}{image.base}"] = event.missed
 
     # Errors
 

@@ -3,7 +3,8 @@
 The launcher comes through here: no regular expressions, whose module takes longer to import than all of this.
 """
 
-from rheostat.masking import HIDDEN, hide, hide_arguments
+from rheostat.masking import hide, hide_arguments
+from rheostat.shapes import HIDDEN
 
 __all__ = ["HIDDEN", "SEPARATOR", "hide", "join_arguments", "masked"]
 

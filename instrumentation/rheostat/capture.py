@@ -8,6 +8,8 @@ The values are the program's: of other than exactly the built-in types nothing i
 comparison. What looks like a secret by its name or shape is hidden before it is written (masking.py). Bounded are the
 arguments of a call, their texts, and the calls of a second; what goes over is counted, and the agent says so.
 
+No generators here (nor in masking.py): one that is given up in midst of an exception of a signal handler is closed, and
+what strikes then is printed by CPython.
 An exception of a signal handler that strikes here strikes in the first statement of the body, as far as the program can
 tell: our entries are cut off its traceback, and the call ends by it.
 """
@@ -21,11 +23,19 @@ from rheostat.image import current
 from rheostat.masking import STRONG, WEAK, hide_cut, is_plain, secrecy
 from rheostat.recorder import SCRATCH, get_current, is_inherited, settle
 from rheostat.shapes import HIDDEN
-from rheostat.spool.events import ARGUMENTS, encode
+from rheostat.spool.events import (
+    ARGUMENTS,
+    BOOL,
+    FLOAT,
+    INT,
+    LENGTH,
+    NONE,
+    TEXT,
+    encode,
+)
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from rheostat.image import Image
@@ -36,58 +46,59 @@ if TYPE_CHECKING:
 MAX_ARGUMENTS = 20  # of one call
 MAX_TEXT = 200  # characters of one text
 MAX_NAME = 100
-MAX_PER_SECOND = 1000  # calls of one process
+MAX_PER_SECOND = 1000  # calls of one process, …
+MAX_OF_SITE = 100  # … and of one function
+_TELL_EVERY = 1000  # calls that were not captured: an event costs some microseconds
 _SECOND = 1_000_000_000
 
-# How a value stands in the event. Texts are followed by their LENGTH if they were cut.
-NONE, BOOL, INT, FLOAT, TEXT, LENGTH = range(6)
 _SIZED = (list, tuple, dict, set, frozenset, bytes, bytearray, range)
 _LIMIT = 1 << 63
 
 
-class Budget:
-    """How many calls may still be captured in this second, and how many were not, in one process image."""
+class _Tally:
+    """How many calls of this second were captured, and how many of the image were not."""
 
-    __slots__ = ("_image", "_in_second", "_second", "missed", "told")
+    __slots__ = ("image", "in_second", "missed", "second", "told")
 
-    def __init__(self) -> None:
-        self._image: Image | None = None
-        self._second = self._in_second = 0
-        self.missed = 0  # calls since the image began
-        self.told = 0  # … of which the agent knows
-
-    def of_image(self, image: Image) -> None:
-        """Begin anew in a forked child: what its parent missed is the parent's."""
-        if image is not self._image:
-            self._image = image
-            self._second = self._in_second = self.missed = self.told = 0
-
-    def take(self) -> bool:
-        """Say whether one more call may be captured now; if not, it is counted."""
-        second = monotonic_ns() // _SECOND
-        if second != self._second:
-            self._second, self._in_second = second, 0
-        self._in_second += 1
-        if self._in_second <= MAX_PER_SECOND:
-            return True
-        self.missed += 1
-        return False
-
-    def is_to_tell(self) -> bool:
-        """Say whether so many were missed that the agent should know now: that costs an event, so at each doubling."""
-        return self.missed >= 2 * self.told
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.second = self.in_second = 0
+        self.missed = 0
+        self.told = 0  # of those: what the agent knows
 
 
-_budget = Budget()
+_tally: _Tally | None = None
+
+
+def _tally_of(image: Image) -> _Tally:
+    """Return the tally of *image*, a new one in a forked child: what its parent missed is the parent's."""
+    global _tally
+    if _tally is None or _tally.image is not image:
+        _tally = _Tally(image)
+    return _tally
 
 
 class Capture:
     """The constant that a function of one site calls with its parameters."""
 
-    __slots__ = ("_head",)
+    __slots__ = ("_head", "_in_second", "_second")
 
     def __init__(self, site: Any) -> None:
         self._head: int = getattr(site, "head", site)
+        self._second = self._in_second = 0
+
+    def _has_budget(self, tally: _Tally) -> bool:
+        """Say whether one more call may be captured now: a loop must not take it from what is called once."""
+        second = monotonic_ns() // _SECOND
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        if second != tally.second:
+            tally.second, tally.in_second = second, 0
+        if self._in_second >= MAX_OF_SITE or tally.in_second >= MAX_PER_SECOND:
+            return False
+        self._in_second += 1
+        tally.in_second += 1
+        return True
 
     def __call__(self, names: tuple[str, ...], *values: Any) -> None:
         try:
@@ -98,12 +109,15 @@ class Capture:
             image = current()
             if image is None or is_inherited(place):
                 return
-            _budget.of_image(image)
-            if _budget.take():
-                image.append(_event(place[0], names, values))
-            elif _budget.is_to_tell():
-                image.append(encode(ARGUMENTS, 0, _budget.missed, 0, 0))
-                _budget.told = _budget.missed
+            tally = _tally_of(image)
+            if self._has_budget(tally):
+                tally.told = tally.missed
+                image.append(_event(place[0], tally.missed, names, values))
+                return
+            tally.missed += 1
+            if tally.missed - tally.told >= min(max(tally.told, 1), _TELL_EVERY):
+                tally.told = tally.missed
+                image.append(encode(ARGUMENTS, 0, tally.missed, 0, 0))
         except BaseException as error:
             try:
                 if settle(error):
@@ -121,7 +135,7 @@ class Capture:
         return partial, (chain,)
 
 
-def _event(slot: int, names: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
+def _event(slot: int, missed: int, names: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
     """Return the event that tells of the call in *slot*."""
     entries: list[Entry] = []
     omitted = 0
@@ -133,22 +147,23 @@ def _event(slot: int, names: tuple[str, ...], values: tuple[Any, ...]) -> bytes:
             omitted += 1
     if names[-1][:2] == "**":
         omitted += max(0, len(values[-1]) - MAX_ARGUMENTS)
-    _budget.told = _budget.missed
-    fields: list[Field] = [slot, _budget.missed, omitted, len(entries)]
+    fields: list[Field] = [slot, missed, omitted, len(entries)]
     for entry in entries:
         fields += entry
     return encode(ARGUMENTS, *fields)
 
 
-def _pairs(names: tuple[str, ...], values: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield the arguments by their names; those that `**` gathered, by theirs, as far as these are plain texts."""
+def _pairs(names: tuple[str, ...], values: tuple[Any, ...]) -> list[tuple[str, Any]]:
+    """Return the arguments by their names; those that `**` gathered, by theirs, as far as these are plain texts."""
+    pairs = []
     for name, value in zip(names, values, strict=True):
         if name[:2] != "**":
-            yield name.lstrip("*"), value
+            pairs.append((name.lstrip("*"), value))
             continue
         for keyword, given in islice(value.items(), MAX_ARGUMENTS):
             if type(keyword) is str:
-                yield keyword, given
+                pairs.append((keyword, given))
+    return pairs
 
 
 def _entries(name: str, value: Any) -> list[Entry]:
@@ -166,7 +181,10 @@ def _entries(name: str, value: Any) -> list[Entry]:
         return [(name, INT, value)] if -_LIMIT <= value < _LIMIT else []
     if kind is float:
         return [(name, FLOAT, repr(value))]
-    return [(name, LENGTH, len(value))] if any(kind is sized for sized in _SIZED) else []
+    for sized in _SIZED:  # no `in`: that would compare, and the type's own type may define how
+        if kind is sized:
+            return [(name, LENGTH, len(value))]
+    return []
 
 
 def _text(name: str, value: str) -> list[Entry]:

@@ -47,7 +47,6 @@ _ABOUT = _words_of(
     "expires age index required strength words"
 )
 _NO_PLURALS = ("pass", "expires", "words", "address")
-_TO_END_OF_LINE = ("authorization", "cookie")
 _SCHEMES = ("bearer", "basic", "digest", "token", "apikey")
 _OPEN = ("", "none", "null", "nil", "true", "false", "yes", "no", HIDDEN)  # give nothing away
 _HINTS = (
@@ -69,15 +68,21 @@ _known: dict[str, int] = {}  # names, and what they make of their values
 
 def hide(text: str) -> str:
     """Return *text* with what looks like a secret hidden."""
-    lower = text.lower()
-    named = any(hint in lower for hint in _HINTS)
     if "@" in text:
         text = _hide_users(text)
     if "?" in text or "#" in text:
         text = _hide_queries(text)
-    if named:
+    if _may_name(text.lower()):
         text = _hide_named(text)
     return hide_shapes(text) if has_long_run(text) or "-----BEGIN" in text else text
+
+
+def _may_name(lower: str) -> bool:
+    """Say whether a name of a secret may stand in a text, given in small letters."""
+    for hint in _HINTS:
+        if hint in lower:
+            return True
+    return False
 
 
 def hide_cut(text: str, most: int) -> str:
@@ -267,7 +272,7 @@ def _value(text: str, at: int, name: str) -> tuple[int, int]:
         end = text.find(_BRACKETS[text[at]], at)
         return at, end + 1 if end >= 0 else len(text)
     behind = _BEHIND_VALUE
-    if any(part in name for part in _TO_END_OF_LINE):
+    if "authorization" in name or "cookie" in name:  # to the end of the line
         behind = "\r\n\"'`\\"
     stop = _stop(text, at, behind)
     if text[at:stop].lower() in _SCHEMES and text[stop : stop + 1] == " ":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 HIDDEN = "***"
 LONG = 16  # a shorter run has no shape
@@ -47,7 +47,10 @@ _PARTED = "".join(c if c.isalnum() or c in "_-+/" else " " for c in map(chr, ran
 
 def has_long_run(text: str) -> bool:
     """Say whether anything in *text* is long enough to have a shape."""
-    return any(len(run) >= LONG for run in text.translate(RUNS).split(" "))
+    for run in text.translate(RUNS).split(" "):
+        if len(run) >= LONG:
+            return True
+    return False
 
 
 def hide_shapes(text: str) -> str:
@@ -67,29 +70,27 @@ def hide_shapes(text: str) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _secrets_in(run: str, before: str) -> Iterator[tuple[int, int]]:
-    """Yield where secrets begin and end in *run*, which may have slashes in it; *before* is the text before it."""
+def _secrets_in(run: str, before: str) -> list[tuple[int, int]]:
+    """Return where secrets begin and end in *run*, which may have slashes in it; *before* is the text before it."""
     if "/" not in run and "+" not in run:
-        if is_secret(run):
-            yield 0, len(run)
-        return
+        return [(0, len(run))] if is_secret(run) else []
     address = before.rpartition(" ")[2][-300:]
     if "://" in address:
-        yield from _parts_that(run, is_secret)  # of a URL
-    elif run[0] == "/" or address[-1:] in ("/", ".", "~", "\\"):
-        return  # a file's path
-    elif len(run) >= _LEAST_PARTED and _is_random(run):
-        yield 0, len(run)
-    else:
-        yield from _parts_that(run, _is_vendors)
+        return _parts_that(run, is_secret)  # of a URL
+    if run[0] == "/" or address[-1:] in ("/", ".", "~", "\\"):
+        return []  # a file's path
+    if len(run) >= _LEAST_PARTED and _is_random(run):
+        return [(0, len(run))]
+    return _parts_that(run, _is_vendors)
 
 
-def _parts_that(run: str, fits: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
-    start = 0
+def _parts_that(run: str, fits: Callable[[str], bool]) -> list[tuple[int, int]]:
+    found, start = [], 0
     for part in run.replace("+", "/").split("/"):
         if len(part) >= LONG and fits(part):
-            yield start, start + len(part)
+            found.append((start, start + len(part)))
         start += len(part) + 1
+    return found
 
 
 def is_secret(run: str) -> bool:

@@ -26,7 +26,7 @@ def ring():
     raise Alarm
 
 
-def leaf():
+def leaf(*given):
     return 1
 
 
@@ -38,7 +38,7 @@ def again(n):
     return again(n - 1) if n else 0
 
 
-def items():
+def items(*given):
     yield 1
     yield leaf()
 
@@ -47,7 +47,7 @@ def delegates():
     yield from items()
 
 
-async def coroutine():
+async def coroutine(*given):
     return leaf()
 
 
@@ -203,6 +203,7 @@ def growth(stride):
 )
 
 
+@pytest.mark.parametrize("captures", [False, True], ids=["", "capture"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -218,10 +219,11 @@ def growth(stride):
         "in_thread",
     ],
 )
-def test_at_every_instruction(lab: Lab, name: str) -> None:
+def test_at_every_instruction(lab: Lab, name: str, captures: bool) -> None:
     """It reaches the program with the program's own frames; nothing stays open, and what was current is again."""
     lab.write("job.py", PROGRAM + f"print(sweep({name}))\n")
-    result = lab.observed("job.py", settings={"exclude": OUTSIDE_TOO})
+    settings = {"exclude": OUTSIDE_TOO, "capture_args": captures}
+    result = lab.observed("job.py", settings=settings)
     assert result.stderr == ""
     assert int(result.stdout) > 40
     assert result.image.notes == []

@@ -43,9 +43,11 @@ print(json.dumps(facts))
 """
 
 
-def compare(lab: Lab, *command: str, **options: object) -> None:
+def compare(
+    lab: Lab, *command: str, settings: dict[str, object] | None = None, **options: object
+) -> None:
     plain = lab.plain(*command, **options)
-    observed = lab.observed(*command, **options)
+    observed = lab.observed(*command, settings=settings, **options)
     assert (observed.returncode, observed.stderr) == (plain.returncode, plain.stderr)
     before, after = json.loads(plain.stdout), json.loads(observed.stdout)
     assert observed.image.notes == []
@@ -68,6 +70,12 @@ def test_script(lab: Lab, flags: tuple[str, ...]) -> None:
     """A script sees the interpreter, its arguments and its own module as it would alone."""
     lab.write("probe.py", PROBE)
     compare(lab, *flags, "probe.py", "--name", "x", "", "a\nb", "--")
+
+
+def test_script_with_arguments_captured(lab: Lab) -> None:
+    """So it does where arguments are captured."""
+    lab.write("probe.py", PROBE)
+    compare(lab, "probe.py", "x", settings={"capture_args": True})
 
 
 def test_script_by_absolute_path_and_symlink(lab: Lab) -> None:

@@ -115,6 +115,7 @@ TELLING = {
     "_last_text",
     "hide",
     "has_long_run",
+    "_may_name",
 }
 # They call a function of ours that lets nothing out, and then the original; nothing of their own could fail.
 WRAPPERS = {"_get_code", "_telling.execute", "_start_new_thread", "_start_joinable_thread"}
@@ -150,7 +151,7 @@ class Bench:
         self.warm_hits = self.hits(folder / "warm.log")
 
     def run(self, variables: dict[str, str]) -> Result:
-        environment = {**self.lab.environment(), **variables}
+        environment = {**self.lab.environment(capture_args=True), **variables}
         environment["PYTHONPATH"] = self.injected.bootstrap
         return self.lab.plain("-Wignore", "job.py", env=environment, timeout=60)
 

@@ -29,15 +29,17 @@ def names() -> list[str]:
     return sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem not in NOT_RUN)
 
 
+@pytest.mark.parametrize("captures", [False, True], ids=["", "capture"])
 @pytest.mark.parametrize("flags", [(), ("-W", "error")], ids=["plain", "errors"])
 @pytest.mark.parametrize("name", names())
-def test_program(lab: Lab, name: str, flags: tuple[str, ...]) -> None:
+def test_program(lab: Lab, name: str, flags: tuple[str, ...], captures: bool) -> None:
     """The program prints the same, fails the same and dies the same."""
+    settings = {"capture_args": captures}
     for path in PROGRAMS.glob("*.py"):
         lab.write(path.name, path.read_text())
     plain = lab.plain(*flags, f"{name}.py")
-    cold = lab.observed(*flags, f"{name}.py")
-    warm = lab.observed(*flags, f"{name}.py")
+    cold = lab.observed(*flags, f"{name}.py", settings=settings)
+    warm = lab.observed(*flags, f"{name}.py", settings=settings)
     for observed in (cold, warm):
         assert [note for image in observed.images for note in image.notes] == []
         assert text(observed.stderr, lab) == text(plain.stderr, lab)

@@ -85,24 +85,30 @@ class TraceEncoder:
         """*maker* is to be refreshed by whoever reads the rows."""
         self._maker = maker
         self._limits = limits
+        self._names = maker.threads
         self._threads: dict[tuple[int, int], _Thread] = {}  # by process and ident
         # By ident and name: the main threads of forks share theirs.
         self._templates: dict[tuple[int, str | None], dict[int, Template]] = {}
         self._size = 0  # of all templates, in bytes
-        self._version = maker.threads.version
+        self._version = self._names.version
         self._envelopes: dict[int, tuple[Resource, _Envelope]] = {}  # by process
 
     def call(self, row: Row, parent: int, omitted: Omitted | None) -> bytes:
         """Return the part of an ended call: *row* has the values of a Span in their order, *parent* is a span's id."""
         # A hot loop: it names no intermediate results that it uses once.
         start_ns = row[_START]
-        if omitted is not None or row[_UNUSUAL:] != _USUAL or start_ns <= 0:
+        if (
+            omitted is not None
+            or row[_UNUSUAL:] != _USUAL
+            or start_ns <= 0
+            or (self._maker.captures and self._maker.arguments_of(row[_ID]))
+        ):
             return self._official(row, parent, omitted)
         thread = self._threads.get((row[_PROCESS], row[_THREAD]))
         if (
             thread is None
             or not thread.since_ns <= start_ns < thread.until_ns
-            or self._version != self._maker.threads.version
+            or self._version != self._names.version
         ):
             thread = self._find_thread(row)
         template = thread.templates.get(row[_FUNCTION])
@@ -154,7 +160,7 @@ class TraceEncoder:
 
     def _find_thread(self, row: Row) -> _Thread:
         """Return the thread of a call under the name that it had then."""
-        names = self._maker.threads
+        names = self._names
         if len(self._threads) >= _MOST_THREADS or len(self._templates) >= _MOST_THREADS:
             self._threads.clear()
             self._templates.clear()

@@ -1,6 +1,7 @@
 """From the history's rows to OpenTelemetry's spans and log records, for the official encoders and exporters.
 
-    call      span of kind INTERNAL, named by the function; code.*, thread.*; error.type and status where it failed
+    call      span of kind INTERNAL, named by the function; code.*, thread.*; error.type and status where it failed;
+              rheostat.call.argument.* where arguments were captured (the conventions have no name for them)
     process   span of kind INTERNAL, named by its executable; process.* (semantic conventions, cli/spans, callee)
 
 What hangs below a span and was left out stands on it: rheostat.omitted.calls, rheostat.omitted.duration in seconds. A
@@ -36,6 +37,7 @@ from opentelemetry.trace import (
 from rheostat import __version__
 from rheostat_agent.endings import error_type_of, signal_name
 from rheostat_agent.export.threadnames import ThreadNames
+from rheostat_agent.history.arguments import has_arguments, read_arguments
 from rheostat_agent.history.fatal import (
     distinct_errors,
     origin_of,
@@ -82,6 +84,8 @@ class SpanMaker:
         self._told_before: set[int] = set()  # of fatal errors: those that are told where they arose
         self._recent: dict[int, Error | None] = {}
         self._resources: dict[int, Resource] = {}
+        self.captures = False  # whether arguments of any call were captured
+        self._arguments: tuple[int, dict[str, Any]] = (0, {})  # id of a span, and its attributes
 
     def refresh(self) -> None:
         """Look up what the history has come to know since."""
@@ -102,6 +106,7 @@ class SpanMaker:
                 self._texts[origin.id] = fatal
                 self._told_before.add(fatal.id)
         self.threads.refresh()
+        self.captures = self.captures or has_arguments(self._history)
 
     def call(
         self, span: Span, parent: int | None = None, omitted: Omitted | None = None
@@ -125,6 +130,7 @@ class SpanMaker:
             attributes["rheostat.generator.suspended_ns"] = span.suspended_ns
         if span.cause is not None:
             attributes["rheostat.ended_by_agent"] = True
+        attributes.update(self.arguments_of(span.id))
         error = self._error(span.error) if span.error else None
         if error is not None:
             attributes["error.type"] = clean(error.type)
@@ -140,6 +146,22 @@ class SpanMaker:
             error,
             [_event(error, end_ns)] if error and arose else [],
         )
+
+    def arguments_of(self, span: int) -> dict[str, Any]:
+        """Return the attributes that tell what the call *span* was given, as far as that was captured."""
+        if not self.captures:
+            return {}
+        if self._arguments[0] != span:
+            found = read_arguments(self._history, (span,)).get(span)
+            attributes: dict[str, Any] = {}
+            if found is not None:
+                for name, value in found.values.items():
+                    key = f"rheostat.call.argument.{_name(name)}"
+                    attributes[key] = "None" if value is None else clean(value)
+                if found.omitted:
+                    attributes["rheostat.call.arguments.omitted"] = found.omitted
+            self._arguments = span, attributes
+        return self._arguments[1]
 
     def process(
         self, process: Process, parent: int | None = None, omitted: Omitted | None = None

@@ -2,7 +2,7 @@
 
 history.sqlite (one a run; written by the run's agent alone, read by anybody) in three parts:
 
-    what happened      processes, functions, paths, spans, open_spans, errors, threads, skipped, notes, losses
+    what happened      processes, functions, paths, spans, open_spans, errors, arguments, threads, skipped, notes, losses
     the reader's place images, segments, event_files: what of the spool has been read
     deliveries         how far each destination has been served
     meta               what is kept of the run as a whole
@@ -130,6 +130,13 @@ CREATE TABLE errors(
 );
 CREATE INDEX errors_by_number ON errors(image, number);
 
+-- What calls were given, where --capture-args asked for it; secrets were hidden in the observed process.
+CREATE TABLE arguments(
+    span INTEGER PRIMARY KEY,
+    listed TEXT NOT NULL,    -- JSON: {name: value, name.length: number, …}
+    omitted INTEGER NOT NULL -- arguments beyond the bounds of capture.py
+);
+
 CREATE TABLE threads(process INTEGER NOT NULL, ident INTEGER NOT NULL, native_id INTEGER, name TEXT, since_ns INTEGER);
 CREATE TABLE skipped(process INTEGER, what TEXT, name TEXT, reason TEXT);
 CREATE TABLE notes(process INTEGER, time_ns INTEGER, severity TEXT, text TEXT);
@@ -222,8 +229,12 @@ CREATE TABLE workflow_paths(
 
 
 def _add_deliveries(connection: sqlite3.Connection) -> None:
-    """Version 2: a cursor for each destination, instead of one in `meta` of which nobody knows any more what it was for."""
+    """Version 2: a cursor for each destination, instead of one in `meta` of which nobody knows any more what it was for.
+
+    And what calls were given.
+    """
     _create(connection, "deliveries")
+    _create(connection, "arguments")
     connection.execute("DELETE FROM meta WHERE key IN ('exported', 'exported_processes')")
 
 

@@ -33,6 +33,7 @@ _WIDTHS = {
     "functions": 5,
     "paths": 14,
     "errors": 9,
+    "arguments": 3,
     "threads": 5,
     "skipped": 4,
     "notes": 4,
@@ -120,7 +121,7 @@ class HistoryWriter:
         self._insert("spans", batch.spans)
         for table in ("functions", "errors", "threads", "skipped", "notes"):
             self._insert(table, getattr(batch, table))
-        for table in ("paths",):
+        for table in ("paths", "arguments"):
             self._insert(table, getattr(batch, table), "OR REPLACE")
         for table in ("processes", "images", "segments", "event_files", "deliveries"):
             self._insert(table, getattr(batch, table).values(), "OR REPLACE")

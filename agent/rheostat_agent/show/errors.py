@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 
+from rheostat_agent.history.arguments import Arguments, read_arguments
 from rheostat_agent.history.fatal import distinct_errors
 from rheostat_agent.history.query import Error
 from rheostat_agent.show.text import count, fit, plain
@@ -58,9 +59,19 @@ def error_stacks(history: sqlite3.Connection, view: View) -> Iterator[str]:
             continue
         place, text = describe(error, places, view.folder)
         yield ""
+        given = read_arguments(history, (error.span,) if error.span else ())
         for file, line, function in error.stack:
             yield f'  File "{plain(file)}", line {line}, in {plain(function)}'
+        yield from (f"    given {listed(arguments)}" for arguments in given.values())
         yield view.style(f"  {text}" if error.stack or not place else f"  {place}: {text}", "red")
+
+
+def listed(arguments: Arguments) -> str:
+    """Return what a call was given, on one line."""
+    parts = [f"{plain(name)}={plain(repr(value))}" for name, value in arguments.values.items()]
+    if arguments.omitted:
+        parts.append(f"and {count(arguments.omitted, 'other')}")
+    return ", ".join(parts)
 
 
 def describe(error: Error, places: _Places, folder: str) -> _Kind:

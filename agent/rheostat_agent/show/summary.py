@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 
 from rheostat_agent.endings import signal_name
+from rheostat_agent.history.arguments import count_uncaptured
 from rheostat_agent.history.query import (
     REFUSED,
     HistoryMissing,
@@ -201,6 +202,10 @@ def missing_lines(history: sqlite3.Connection, run: Run, view: View) -> Iterator
     for reason, number in losses.most_common(3):
         missing = count(number, "call") if number else "calls, how many is not known"
         yield style(fit(f"  not recorded: {missing}: {plain(reason)}", view.columns), "yellow")
+    uncaptured = count_uncaptured(history)
+    if uncaptured:
+        text = f"  not captured: the arguments of at least {count(uncaptured, 'call')}: too many a second"
+        yield style(fit(text, view.columns), "yellow")
     notes = history.execute("SELECT severity, text FROM notes WHERE severity != 'info'").fetchall()
     for severity, text in notes[:2]:
         yield style(fit(f"  {severity}: {plain(text)}", view.columns), "yellow")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PROCESS, MODULE, THREAD, ERRTYPE, EXCEPTION, SKIPPED, NOTE, EXEC, LOSS, RESUME = range(1, 11)
 ARGUMENTS = 11
 
+# How an argument stands in an ARGUMENTS event; LENGTH may come beside a TEXT that was cut.
+NONE, BOOL, INT, FLOAT, TEXT, LENGTH = range(6)
+
 _FRAME = Struct("<IB")
 _INT = Struct("<cq")
 _SIZED = Struct("<cI")

@@ -43,7 +43,6 @@ from scripted import Answer, Received, Reply
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _DEADLINE_S = 30.0
-_MESSAGE = 64 << 20  # bytes
 
 
 class Sink:
@@ -59,8 +58,10 @@ class Sink:
         clients: Path | None = None,
         is_strict: bool = True,
         expects_resends: bool = False,
+        grpc_limit: int = 64 << 20,
     ) -> None:
-        """*tls*: certificate and key; *clients*: the authority of the certificates that clients must have.
+        """*tls*: certificate and key; *clients*: the authority of the certificates that clients must have;
+        *grpc_limit*: bytes of a message.
 
         With *is_strict* not set, requests are counted and forgotten.
         """
@@ -74,6 +75,7 @@ class Sink:
         self._spans: dict[bytes, bytes] = {}  # what came of each id
         self._changed = threading.Condition()
         self._port, self._grpc_port = port, grpc_port
+        self._grpc_limit = grpc_limit
         self._stopping = threading.Event()
         self.up()
 
@@ -110,7 +112,7 @@ class Sink:
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.max_receive_message_length", _MESSAGE),
+                ("grpc.max_receive_message_length", self._grpc_limit),
             ],
         )
         self._rpc.add_generic_rpc_handlers((_Rpc(self),))

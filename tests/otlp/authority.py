@@ -45,6 +45,11 @@ class Authority:
         )
         return certificate, key
 
+    def locked(self, key: Path, path: Path) -> Path:
+        """Return *key* with a password, written to *path*."""
+        _openssl("ec", "-in", str(key), "-aes256", "-passout", "pass:x", "-out", str(path))
+        return path
+
 
 def _openssl(*words: str) -> None:
     subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)

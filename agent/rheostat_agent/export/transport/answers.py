@@ -58,6 +58,10 @@ class Answers:
             reason += f": see {self._reasons.variable(_LOOK_AT[status])}"
         return Outcome(_KINDS.get(status, REFUSED), reason, is_for_all=status in _FOR_ALL)
 
+    def unreadable(self) -> Outcome:
+        """Return what success with an answer that cannot be read is."""
+        return Outcome(TAKEN, "taken, but its answer is not OTLP's")
+
     def too_large(self) -> Outcome:
         """Return what an answer beyond the limit is."""
         return Outcome(REFUSED, f"an answer of more than {MAX_RESPONSE >> 20} MiB")
@@ -79,7 +83,7 @@ class Answers:
             else:
                 answer.ParseFromString(body)
         except (ValueError, RecursionError, DecodeError, json_format.ParseError):
-            return Outcome(TAKEN, "taken, but its answer is not OTLP's")
+            return self.unreadable()
         return self._partial(answer)
 
     def _empty(self) -> ExportTraceServiceResponse | ExportLogsServiceResponse:

@@ -30,6 +30,10 @@ def tls_context(destination: Destination, reasons: Reasons) -> ssl.SSLContext:
 def _load_pair(context: ssl.SSLContext, destination: Destination, reasons: Reasons) -> None:
     certificate, key = destination.client_certificate, destination.client_key or None
     read_file(certificate, "CLIENT_CERTIFICATE", reasons)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=certificate)
+    except OSError as error:  # only this tells which of the two is wrong
+        raise _unfit(certificate, "CLIENT_CERTIFICATE", reasons) from error
     if key is not None:
         read_file(key, "CLIENT_KEY", reasons)
     try:

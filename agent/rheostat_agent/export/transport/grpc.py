@@ -167,7 +167,8 @@ class GrpcTransport:
         """Return the reason where there was no answer; '' where gRPC's own words will do."""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return self._reasons.no_answer()
-        if "SSL" in details or "TSI" in details:
+        is_secure = self._destination.endpoint.startswith("https:")
+        if is_secure and re.search(r"SSL|TSI|Hostname Verification|to connect.*closed", details):
             return self._reasons.of_tls(details)
         if "resolving" in details or "DNS" in details:
             return f"cannot resolve {split_url(self._destination.endpoint).hostname}"

@@ -111,7 +111,11 @@ class HttpTransport:
         if not 200 <= status < 300:
             exchange.known = self._refusal(response, "")
         # One more than the limit tells; urllib3 decompresses no further than what is asked for.
-        content = response.read(MAX_RESPONSE + 1, decode_content=True)
+        try:
+            content = response.read(MAX_RESPONSE + 1, decode_content=True)
+        except exceptions.DecodeError:  # the status is there, and says it
+            response.close()
+            return exchange.known or self._answers.unreadable()
         if len(content) > MAX_RESPONSE:
             response.close()
             return self._answers.too_large()

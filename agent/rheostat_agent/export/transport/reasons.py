@@ -78,11 +78,14 @@ _TLS = (
     ("self signed", "the certificate is self-signed", "CERTIFICATE"),
     ("certificate verify failed", "the certificate is signed by nobody who is trusted", "CERTIFICATE"),
     ("certificate required", "a client certificate is asked for", "CLIENT_CERTIFICATE"),
+    ("protocol version", "the other side speaks an old TLS only", "ENDPOINT"),
+    ("unsupported protocol", "the other side speaks an old TLS only", "ENDPOINT"),
     ("alert", "the client certificate is refused", "CLIENT_CERTIFICATE"),
     ("wrong version number", "the other side does not speak TLS", "ENDPOINT"),
     ("record layer failure", "the other side does not speak TLS", "ENDPOINT"),
-    ("protocol version", "the other side speaks an old TLS only", "ENDPOINT"),
-    ("unsupported protocol", "the other side speaks an old TLS only", "ENDPOINT"),
+    # With TLS 1.3 a client without a certificate is turned away after the handshake, often by no more than the end.
+    ("eof occurred", "broken off: a client certificate may be asked for", "CLIENT_CERTIFICATE"),
+    ("socket closed", "broken off: a client certificate may be asked for", "CLIENT_CERTIFICATE"),
 )  # fmt: skip
 
 
@@ -91,14 +94,14 @@ def _secrets(destination: Destination) -> Iterator[str]:
     for _, value in destination.headers:
         yield value
         yield from value.split()
-        yield urllib.parse.quote(value, safe="")
+        yield urllib.parse.quote(value, safe="", errors="replace")
     parts = split_url(destination.endpoint)
     user, at, _ = parts.netloc.rpartition("@")
     if at:
         yield from (user, *user.split(":", 1), *map(urllib.parse.unquote, user.split(":", 1)))
     for _, value in urllib.parse.parse_qsl(parts.query):
         yield value
-        yield urllib.parse.quote(value, safe="")
+        yield urllib.parse.quote(value, safe="", errors="replace")
 
 
 def split_url(url: str) -> urllib.parse.SplitResult:

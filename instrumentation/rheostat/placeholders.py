@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, TypeAlias
 
-    # Three items a code object: it, without what belongs in it; the constant where SITE belongs; the site's index. Where
-    # that is not all, _SEVERAL and (constant, what, index or number of the code object) one after the other.
+    # Three items a code object: what its type is called with, without what belongs in it; the constant where SITE belongs;
+    # the site's index. Where that is not all, _SEVERAL and (constant, what, index or number of the code object) one after
+    # the other.
     Plan: TypeAlias = tuple[Any, ...]
 
-VERSION = 6  # of the transform and of this; part of the cache's key
+VERSION = 7  # of the transform and of this; part of the cache's key
 
 MARK = "\0rheostat"
 SITE, CALL_SITE, GENERATOR_SITE, SUSPEND, RESUME, MODULE_SITE, MAIN_SITE, SUBMIT, TASK = range(9)
@@ -37,22 +38,23 @@ def is_placeholder(constant: Any) -> bool:
 def plan(code: CodeType) -> Plan:
     """Return how `install` is to make *code*: the code objects that hold placeholders, inner before outer, and where those are.
 
-    Kept instead of the code itself, so that at a start nobody walks through all constants to find a few placeholders. It
-    is flat because each tuple of its own would be one object more for the garbage collector, thousands in all.
+    Kept instead of the code itself, so that at a start nobody walks through all constants to find a few placeholders, or
+    makes a code object to make another of it. It is flat because each tuple of its own would be one object more for the
+    garbage collector, thousands in all. It can be installed once.
     """
     steps: list[Any] = []
-    kept = _add_steps(code, steps)
-    return tuple(steps) if steps else (kept, _SEVERAL, ())
+    _add_steps(code, steps)
+    return tuple(steps) if steps else (_fields(code, [*code.co_consts]), _SEVERAL, ())
 
 
-def _add_steps(code: CodeType, steps: list[Any]) -> CodeType:
-    """Append the steps of all code within *code* and of itself; return it if there are none."""
+def _add_steps(code: CodeType, steps: list[Any]) -> None:
+    """Append the steps of all code within *code* and of itself; none if it holds no placeholder."""
     constants: list[Any] = []
     places: list[int] = []
     for at, constant in enumerate(code.co_consts):
         before = len(steps)
         if type(constant) is Code:
-            constant = _add_steps(constant, steps)
+            _add_steps(constant, steps)
             if len(steps) > before:
                 places += (at, _INNER, len(steps) // 3 - 1)
                 constant = None
@@ -61,18 +63,30 @@ def _add_steps(code: CodeType, steps: list[Any]) -> CodeType:
             constant = None
         constants.append(constant)
     if places:
-        code = code.replace(co_consts=tuple(constants))
         only_site = len(places) == 3 and places[1] == SITE
-        steps += (code, places[0], places[2]) if only_site else (code, _SEVERAL, tuple(places))
-    return code
+        where = (places[0], places[2]) if only_site else (_SEVERAL, tuple(places))
+        steps += (_fields(code, constants), *where)
+
+
+_CONSTANTS = 7  # their index in what follows
+
+
+def _fields(code: CodeType, constants: list[Any]) -> list[Any]:
+    """Return what the type of *code* is called with to make it again, with other *constants*."""
+    return [
+        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_nlocals, code.co_stacksize,
+        code.co_flags, code.co_code, constants, code.co_names, code.co_varnames, code.co_filename, code.co_name,
+        code.co_qualname, code.co_firstlineno, code.co_linetable, code.co_exceptiontable, code.co_freevars,
+        code.co_cellvars,
+    ]  # fmt: skip
 
 
 def install(steps: Plan, sites: Sequence[object], make: Callable[[int, int], object]) -> CodeType:
     """Return the code that was planned, with *sites*[index] where a SITE belongs, and *make*(what, index) elsewhere."""
     made: list[CodeType] = []
     step = iter(steps)
-    for code, place, index in zip(step, step, step, strict=True):
-        constants = [*code.co_consts]
+    for fields, place, index in zip(step, step, step, strict=True):
+        constants = fields[_CONSTANTS]
         if place >= 0:
             constants[place] = sites[index]
         else:
@@ -82,5 +96,6 @@ def install(steps: Plan, sites: Sequence[object], make: Callable[[int, int], obj
                     constants[at] = made[number]
                 else:
                     constants[at] = sites[number] if what == SITE else make(what, number)
-        made.append(code.replace(co_consts=tuple(constants)))
+        fields[_CONSTANTS] = tuple(constants)
+        made.append(Code(*fields))
     return made[-1]

@@ -75,13 +75,12 @@ def test_plan_is_the_code_again() -> None:
     """Installed with the placeholders themselves, a plan gives the transformed code; with others, these."""
     source = "def f():\n    yield (lambda: 1)\nclass A:\n    async def g(self): await f\nf()\n"
     result = transform(source.encode(), "m.py", "m", lambda name: None, MAIN_SITE)
-    steps = plan(result.code)
     assert placeholders(result.code) == 5
-    assert sum(placeholders(code) for code in steps[::3]) == 0
+    assert repr(MARK)[1:-1] not in repr(plan(result.code))
     sites = [(MARK, SITE, index) for index in range(3)]
-    again = install(steps, sites, lambda what, index: (MARK, what, index))
+    again = install(plan(result.code), sites, lambda what, index: (MARK, what, index))
     assert again == result.code
-    assert placeholders(install(steps, [0] * 3, lambda what, index: 0)) == 0
+    assert placeholders(install(plan(result.code), [0] * 3, lambda what, index: 0)) == 0
 
 
 @given(st.text())

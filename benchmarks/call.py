@@ -78,7 +78,8 @@ def ours(setting: Setting) -> Over:
     """Return what a call takes more under `rheostat run` than bare."""
     program = PROGRAMS / "call_rheostat.py"
     calls = str(setting.scaled(OUR_CALLS))
-    command = setting.rheostat.run("--exclude", "call_rheostat.bare", program, calls)
+    options = ("--export", "all", "--exclude", "call_rheostat.bare")
+    command = setting.rheostat.run(*options, program, calls)
     environment = setting.rheostat.environment(setting.sink.url)
     over = _over_bare(Command(command, environment, setting.folder))
     setting.rheostat.wait_for_agents()  # they export still, and the next contender would notice

@@ -81,6 +81,8 @@ def rows(draw: st.DrawFn) -> Row:
     return tuple(span.values())
 
 
+scalars = st.none() | st.booleans() | ids | st.floats(allow_nan=False) | any_texts
+arguments = st.dictionaries(st.integers(0, 29), st.dictionaries(texts, scalars, max_size=3))
 omissions = st.none() | st.builds(Omitted, st.integers(0, 1 << 40), st.integers(0, 1 << 62))
 
 
@@ -92,6 +94,7 @@ class Content(NamedTuple):
     threads: list[Thread]
     errors: list[tuple[int | None, str, str | None, list[tuple[str, int, str]], bool]]
     calls: list[tuple[Row, Omitted | None]]
+    arguments: dict[int, dict[str, Any]]  # of calls, by their place among them
 
 
 contents = st.builds(
@@ -101,6 +104,7 @@ contents = st.builds(
     st.lists(threads, max_size=8),
     st.lists(errors, min_size=3, max_size=3),
     st.lists(st.tuples(rows(), omissions), max_size=30),
+    arguments,
 )
 
 
@@ -124,6 +128,10 @@ def history_of(content: Content) -> sqlite3.Connection:
             "INSERT INTO errors VALUES(?, 1, ?, ?, ?, ?, ?, ?, 1)",
             (number, number, arose, time_ns, kind, message, json.dumps(stack)),
         )
+    for place, given in content.arguments.items():
+        if place < len(calls):
+            values = calls[place][0], json.dumps(given), place
+            add("INSERT OR REPLACE INTO arguments VALUES(?, ?, ?)", values)
     add_threads(history, content.threads)
     return history
 
@@ -197,4 +205,5 @@ USUAL = Content(
     threads=[Thread(1, IDENTS[0], START, "MainThread")],
     errors=[(START, "ValueError", "no", [("/job.py", 4, "work")], True)],
     calls=[],
+    arguments={},
 )

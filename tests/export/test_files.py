@@ -71,7 +71,8 @@ def test_otlp_lines_are_what_a_backend_gets(rheostat: Rheostat, backend: Backend
     """Every line parses as OTLP's JSON; spans, attributes, events and resources equal those that were sent."""
     # The text of an exception of the program's own is known at its end only, when its span may have been sent.
     rheostat.write("job.py", JOB.replace("raise Broken", "raise LookupError"))
-    rheostat.run("job.py", env={"OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint})
+    to_backend = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint}
+    rheostat.run("job.py", options=("--export", "all"), env=to_backend)
     rheostat.await_complete()
     spans, _ = read_lines(exported(rheostat, "otlp-json"))
     sent = backend.spans()

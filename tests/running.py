@@ -162,7 +162,11 @@ class Rheostat:
 
     def environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
         """Return the environment of commands: this one's, and where things are kept."""
-        ours = {"RHEOSTAT_STATE_DIR": str(self.state), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        ours = {
+            "RHEOSTAT_STATE_DIR": str(self.state),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+        }
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "CI"))
         }

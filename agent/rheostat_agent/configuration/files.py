@@ -114,8 +114,8 @@ def _not_a_projects(setting: Setting) -> str:
 def _wrong(setting: Setting, value: object, error: ValueError) -> str:
     """Return what is wrong with *value*, which is not told where it may be a secret."""
     if setting.is_delivery:
-        told = str(error) if setting.key == "headers" else setting.kind.wanted
-        return f"{told.removeprefix('a table of texts; ')}: {setting.kind.wanted} is wanted"
+        is_table = isinstance(value, dict) and dict in setting.kind.types
+        return str(error) if is_table else f"{setting.kind.wanted} is wanted"
     kinds = {bool: "true or false", dict: "a table", list: "a list"}
     told = quoted(value) if isinstance(value, str) else kinds.get(type(value)) or quoted(str(value))
     return f"{setting.kind.wanted} is wanted, not {told}"

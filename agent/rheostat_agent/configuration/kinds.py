@@ -125,13 +125,13 @@ def public_endpoint_of(text: str) -> str:
 
 
 def headers_of(table: dict[str, Any]) -> dict[str, str]:
-    """Return a table of headers, their names in lower case. Raises ValueError, with the name of the one that is none."""
+    """Return a table of headers, their names in lower case. Raises ValueError: the text says which is none, and why."""
     found = {}
     for name, value in table.items():
-        if not is_header_name(name) or not isinstance(value, str) or not is_header_value(value):
-            raise ValueError(
-                f"a table of texts; {name if is_header_name(name) else 'a name'} is wrong"
-            )
+        if not is_header_name(name):
+            raise ValueError("a name in it is none that a header can have")
+        if not isinstance(value, str) or not is_header_value(value):
+            raise ValueError(f"{name} is no text that can be sent")
         found[name.lower()] = value.strip()
     return found
 

@@ -82,8 +82,10 @@ def rows(draw: st.DrawFn) -> Row:
 
 
 scalars = st.none() | st.booleans() | ids | st.floats(allow_nan=False) | any_texts
-arguments = st.dictionaries(st.integers(0, 29), st.dictionaries(texts, scalars, max_size=3))
-omissions = st.none() | st.builds(Omitted, st.integers(0, 1 << 40), st.integers(0, 1 << 62))
+arguments = st.just({}) | st.dictionaries(texts, scalars, max_size=3)
+omissions = (
+    st.none() | st.none() | st.builds(Omitted, st.integers(0, 1 << 40), st.integers(0, 1 << 62))
+)
 
 
 class Content(NamedTuple):
@@ -93,8 +95,7 @@ class Content(NamedTuple):
     processes: list[tuple[int, int | None, str | None, str | None]]
     threads: list[Thread]
     errors: list[tuple[int | None, str, str | None, list[tuple[str, int, str]], bool]]
-    calls: list[tuple[Row, Omitted | None]]
-    arguments: dict[int, dict[str, Any]]  # of calls, by their place among them
+    calls: list[tuple[Row, Omitted | None, dict[str, Any]]]  # with what they were given
 
 
 contents = st.builds(
@@ -103,8 +104,7 @@ contents = st.builds(
     st.lists(processes, min_size=3, max_size=3),
     st.lists(threads, max_size=8),
     st.lists(errors, min_size=3, max_size=3),
-    st.lists(st.tuples(rows(), omissions), max_size=30),
-    arguments,
+    st.lists(st.tuples(rows(), omissions, arguments), max_size=30),
 )
 
 
@@ -121,16 +121,16 @@ def history_of(content: Content) -> sqlite3.Connection:
             " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (number, span, parent, executable, python, 7, START, START + number, number - 1),
         )
-    calls = [row for row, _ in content.calls]
+    calls = [row for row, _, _ in content.calls]
     for number, (time_ns, kind, message, stack, is_told) in enumerate(content.errors, 1):
         arose = next((row[0] for row in calls if row[8] == number and is_told), None)
         add(
             "INSERT INTO errors VALUES(?, 1, ?, ?, ?, ?, ?, ?, 1)",
             (number, number, arose, time_ns, kind, message, json.dumps(stack)),
         )
-    for place, given in content.arguments.items():
-        if place < len(calls):
-            values = calls[place][0], json.dumps(given), place
+    for row, _, given in content.calls:
+        if given:
+            values = row[0], json.dumps(given), len(given)
             add("INSERT OR REPLACE INTO arguments VALUES(?, ?, ?)", values)
     add_threads(history, content.threads)
     return history
@@ -205,5 +205,4 @@ USUAL = Content(
     threads=[Thread(1, IDENTS[0], START, "MainThread")],
     errors=[(START, "ValueError", "no", [("/job.py", 4, "work")], True)],
     calls=[],
-    arguments={},
 )

@@ -50,7 +50,7 @@ def test_requests_are_what_the_official_encoder_makes(
     half = len(content.calls) // 2
     parts, spans = [], []
     for calls in (content.calls[:half], content.calls[half:]):
-        for row, omitted in calls:
+        for row, omitted, _ in calls:
             span = Span(*row)
             parts.append((span.process, encoder.call(row, span.parent, omitted)))
             spans.append(theirs.call(span, span.parent, omitted))
@@ -77,7 +77,7 @@ def test_placeholders_are_what_the_official_encoder_makes(
     maker = maker_of(history)
     encoder = TraceEncoder(maker, limit)
     parts, spans = [], []
-    for row, _ in content.calls:
+    for row, _, _ in content.calls:
         span = Span(*row)
         parts.append((span.process, encoder.pending(row, span.parent, now_ns)))
         spans.append(maker.pending(span, span.parent, now_ns))

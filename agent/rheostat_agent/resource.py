@@ -11,9 +11,9 @@ import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote
 
 from rheostat import __version__
+from rheostat_agent.configuration.escapes import read_attributes
 from rheostat_agent.history.query import Process
 from rheostat_agent.rundirectory import RunInfo
 from rheostat_agent.vcs import vcs_attributes
@@ -24,7 +24,6 @@ Attributes = dict[str, str | int | list[str]]
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTAINER = re.compile(r"(?:^|[/:.-])([0-9a-f]{64})(?:$|[/.])", re.MULTILINE)
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _POD = re.compile(r"pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})")
 
 
@@ -58,18 +57,10 @@ def keep_attributes(
 
 def user_attributes(environ: dict[str, str]) -> dict[str, str]:
     """Return what OTEL_RESOURCE_ATTRIBUTES says; nothing at all if a part of it is malformed (resource/sdk.md)."""
-    found: dict[str, str] = {}
-    for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
-        if not item.strip():
-            continue
-        key, equals, value = item.partition("=")
-        if not equals or not key.strip() or _BAD_ESCAPE.search(item):
-            return {}
-        try:
-            found[unquote(key.strip(), errors="strict")] = unquote(value.strip(), errors="strict")
-        except UnicodeDecodeError:
-            return {}
-    return found
+    try:
+        return read_attributes(environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    except ValueError:  # the launcher said so (configuration/otel.py)
+        return {}
 
 
 def process_attributes(process: Process) -> Attributes:

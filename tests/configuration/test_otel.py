@@ -23,7 +23,6 @@ from rheostat_agent.configuration.otel import (
     read_destinations,
     read_limits,
     survey,
-    wants_delivery,
 )
 
 BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -73,7 +72,6 @@ def test_where_to(environ: dict[str, str], expected: list[tuple[str, str]]) -> N
 
     assert [(one.signal, one.kind) for one in found] == expected
     assert warnings == []
-    assert wants_delivery(environ) is bool(expected)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +315,7 @@ def test_configuration_file(name: str) -> None:
     with pytest.raises(ConfigurationRefused, match=f"^{name} is set"):
         destinations({**HERE, name: "otel.yaml"})
 
-    assert not wants_delivery({**HERE, name: "otel.yaml"})
-    assert wants_delivery({**HERE, name: ""})
+    assert destinations({**HERE, name: ""})[0]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,6 @@ __all__ = [
     "read_limits",
     "refuse_config_file",
     "survey",
-    "wants_delivery",
 ]
 
 CONFIG_FILES = ("OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE")
@@ -86,18 +85,6 @@ def refuse_config_file(environ: Mapping[str, str]) -> None:
         if environ.get(name, "").strip():
             text = f"{name} is set, and Rheostat does not read that file: unset it, and set OTEL_EXPORTER_OTLP_ENDPOINT"
             raise ConfigurationRefused(text)
-
-
-def wants_delivery(environ: Mapping[str, str]) -> bool:
-    """Say whether the environment names anything to deliver to."""
-    try:
-        return bool(read_destinations(environ, _ignore))
-    except ConfigurationRefused:
-        return False
-
-
-def _ignore(text: str) -> None:
-    """Take a warning that whoever asks does not give: the run's launcher or its agent did."""
 
 
 def read_destinations(environ: Mapping[str, str], warn: Warn) -> list[Destination]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 
 from rheostat_agent.configuration.destination import Destination
@@ -11,9 +12,14 @@ from rheostat_agent.export.transport.reasons import Misconfigured, Reasons
 def tls_context(destination: Destination, reasons: Reasons) -> ssl.SSLContext:
     """Return the context of the connections to *destination*. Raises Misconfigured.
 
-    The other side is always verified: by the authorities that the destination names, else by the system's.
+    The other side is always verified: by the authorities that the destination names, else by the system's;
+    small containers, and interpreters built elsewhere, have none where OpenSSL looks: then by certifi's.
     """
     context = ssl.create_default_context()
+    if not _has_authorities(context):
+        import certifi
+
+        context.load_verify_locations(cafile=certifi.where())
     if destination.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies, and trusts nobody yet
         read_file(destination.certificate, "CERTIFICATE", reasons)
@@ -25,6 +31,17 @@ def tls_context(destination: Destination, reasons: Reasons) -> ssl.SSLContext:
     if destination.client_certificate:
         _load_pair(context, destination, reasons)
     return context
+
+
+def _has_authorities(context: ssl.SSLContext) -> bool:
+    """Say whether the system has authorities where OpenSSL looks: in a file, or in a directory by their hashes."""
+    if context.cert_store_stats()["x509_ca"]:
+        return True
+    folder = ssl.get_default_verify_paths().capath
+    try:
+        return folder is not None and any(name.endswith(".0") for name in os.listdir(folder))
+    except OSError:
+        return False  # a directory that we may not read is none to OpenSSL either
 
 
 def _load_pair(context: ssl.SSLContext, destination: Destination, reasons: Reasons) -> None:

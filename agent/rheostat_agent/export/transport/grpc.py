@@ -171,7 +171,7 @@ class GrpcTransport:
         if is_secure and re.search(r"SSL|TSI|Hostname Verification|to connect.*closed", details):
             return self._reasons.of_tls(details)
         if "resolving" in details or "DNS" in details:
-            return f"cannot resolve {split_url(self._destination.endpoint).hostname}"
+            return "cannot resolve its name"
         refused = re.search(r"Failed to connect to remote host: (?:connect: )?([\w ]+)", details)
         return refused[1].strip() if refused else ""
 

@@ -68,7 +68,6 @@ class HttpTransport:
             return Outcome(LATER, str(error))
         if not exchange.is_over.wait(self._destination.timeout_s):
             exchange.give_up(Outcome(LATER, self._reasons.no_answer()))
-            self._drop_line()
         if exchange.error is not None:
             raise exchange.error
         return exchange.outcome
@@ -77,15 +76,9 @@ class HttpTransport:
         """Let go of the connection; a waiting `send` returns."""
         with self._lock:
             self._is_closed = True
-            exchange = self._exchange
+            exchange, line = self._exchange, self._line
         if exchange is not None:
             exchange.give_up(Outcome(LATER, CLOSED))
-        self._drop_line()
-
-    def _drop_line(self) -> None:
-        """End the connection, whatever a thread does with it; the next request makes another."""
-        with self._lock:
-            line, self._line = self._line, None
         if line is not None:
             line.cut()
 
@@ -97,15 +90,14 @@ class HttpTransport:
         except Misconfigured as error:
             exchange.end(Outcome(LATER, str(error)))
         except (exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            if not exchange.is_over.is_set():
-                self._drop_line()  # the next connection reads the certificates again
-            exchange.end(exchange.known or Outcome(LATER, self._reason(error)))
+            exchange.give_up(Outcome(LATER, self._reason(error)))
         except Exception as error:  # noqa: BLE001  # a fault of ours: `send` raises it
             exchange.fail(error)
 
     def _exchanged(self, exchange: _Exchange, body: bytes) -> Outcome:
         """Send *body* and read the answer."""
         line = self._open_line()
+        exchange.use(line)
         response = line.post(self._encoded(body), self._headers)
         status, kind = response.status, response.headers.get("Content-Type", "").lower()
         if not 200 <= status < 300:
@@ -140,14 +132,11 @@ class HttpTransport:
         return Outcome(REFUSED, reason, is_for_all=True)
 
     def _open_line(self) -> Line:
+        """Return the line, a new one if the last was cut: that reads the certificates again."""
         with self._lock:
-            if self._line is not None:
-                return self._line
-        line = Line(self._destination, self._reasons)
-        with self._lock:
-            if not self._is_closed:
-                self._line = line
-        return line
+            if self._line is None or self._line.is_cut:
+                self._line = Line(self._destination, self._reasons)
+            return self._line
 
     def _encoded(self, body: bytes) -> bytes:
         if self._is_json:
@@ -170,10 +159,14 @@ class HttpTransport:
 
     def _reason(self, error: BaseException) -> str:
         """Return why there was no answer."""
-        for cause in _causes(error):
+        causes = list(_causes(error))
+        through = [cause for cause in causes if isinstance(cause, exceptions.ProxyError)]
+        return ("the proxy: " if through else "") + self._reason_among(causes)
+
+    def _reason_among(self, causes: list[BaseException]) -> str:
+        for cause in causes:
             if isinstance(cause, socket.gaierror):
-                host = split_url(self._destination.endpoint).hostname
-                return f"cannot resolve {host}: {cause.strerror}"
+                return f"cannot resolve its name: {cause.strerror}"
             if isinstance(cause, exceptions.LocationValueError):
                 return f"no address for HTTP: see {self._reasons.variable('ENDPOINT')}"
             if isinstance(cause, exceptions.SSLError):
@@ -198,6 +191,7 @@ class _Exchange:
         self.error: Exception | None = None
         self._lock = threading.Lock()
         self._outcome: Outcome | None = None
+        self._line: Line | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -212,9 +206,21 @@ class _Exchange:
                 self._outcome = outcome
                 self.is_over.set()
 
+    def use(self, line: Line) -> None:
+        """It goes over *line*. Raises ConnectionAbortedError if it is over."""
+        with self._lock:
+            if self.is_over.is_set():
+                raise ConnectionAbortedError(CLOSED)
+            self._line = line
+
     def give_up(self, outcome: Outcome) -> None:
-        """Do not wait any longer: the status says it, if it came, else *outcome* does."""
-        self.end(self.known or outcome)
+        """Do not wait any longer: the status says it, if it came, else *outcome* does. Its line is cut."""
+        with self._lock:
+            is_over = self.is_over.is_set()
+        if not is_over:
+            self.end(self.known or outcome)
+            if self._line is not None:
+                self._line.cut()
 
     def fail(self, error: Exception) -> None:
         """It is over, by a fault of ours."""

@@ -33,7 +33,7 @@ class Line:
         self._reasons = reasons
         self._timeout = urllib3.Timeout(connect=destination.timeout_s, read=destination.timeout_s)
         self._lock = threading.Lock()  # over the two attributes below
-        self._is_cut = False
+        self.is_cut = False
         self._connection: HTTPConnection | None = None
         scheme = split_url(self._url).scheme
         if scheme not in ("http", "https"):
@@ -73,7 +73,7 @@ class Line:
     def cut(self) -> None:
         """End the connection now: a thread that waits for it has an error instead."""
         with self._lock:
-            self._is_cut = True
+            self.is_cut = True
             sock = self._connection.sock if self._connection is not None else None
         if isinstance(sock, socket.socket):
             # The socket's own method: that of an SSLSocket would take away what the other thread reads with.
@@ -84,7 +84,7 @@ class Line:
     def tell(self, connection: HTTPConnection) -> None:
         """*connection* is about to wait for the other side. Raises ConnectionAbortedError if the line is cut."""
         with self._lock:
-            if self._is_cut:
+            if self.is_cut:
                 raise ConnectionAbortedError("given up")
             self._connection = connection
 

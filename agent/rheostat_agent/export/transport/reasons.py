@@ -6,8 +6,10 @@ a reason. So the phrases of HTTP are ours, a body is never shown, and of a messa
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
+import re
 import ssl
 import urllib.parse
 from collections.abc import Iterator
@@ -54,8 +56,10 @@ class Reasons:
             return self.no_answer()
         if isinstance(error, ssl.SSLError):
             return self.of_tls(str(error))
-        known = errno.errorcode.get(error.errno or 0)
-        return os.strerror(error.errno) if known and error.errno else "the connection broke off"
+        if error.errno is not None and error.errno in errno.errorcode:
+            return os.strerror(error.errno)
+        refused = re.search(r"Tunnel connection failed: (\d{3})", str(error))
+        return f"it answered {refused[1]}" if refused else "the connection broke off"
 
     def of_tls(self, text: str) -> str:
         """Return the reason of a failed handshake, from the words of OpenSSL or of BoringSSL, and what to look at."""
@@ -98,6 +102,7 @@ def _secrets(destination: Destination) -> Iterator[str]:
     parts = split_url(destination.endpoint)
     user, at, _ = parts.netloc.rpartition("@")
     if at:
+        yield base64.b64encode(urllib.parse.unquote(user).encode()).decode()
         yield from (user, *user.split(":", 1), *map(urllib.parse.unquote, user.split(":", 1)))
     for _, value in urllib.parse.parse_qsl(parts.query):
         yield value

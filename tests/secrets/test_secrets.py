@@ -18,7 +18,7 @@ from sink import Sink
 
 PROGRAM = Path(__file__).parent / "program.py"
 COMMANDS = (
-    ("show",), ("show", "--errors"), ("show", "--json"), ("show", "--skipped"), ("runs",),
+    ("show",), ("show", "--errors"), ("show", "--json"), ("show", "--skipped"), ("show", "--what-is-sent"), ("runs",),
     ("runs", "--json"), ("export",), ("config",),
 )  # fmt: skip
 

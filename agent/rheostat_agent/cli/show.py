@@ -5,6 +5,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rheostat_agent.cli import fail
@@ -40,6 +41,8 @@ def show(values: dict[str, Any], words: list[str]) -> int:
     except Trouble as error:
         return fail(str(error))
     try:
+        if values["what_is_sent"]:
+            return _what_is_sent(directory, history)
         if values["json"]:
             tree = _pruned(load_tree(history, run), run, values)
             json.dump(as_json(history, run, tree), sys.stdout, indent=1)
@@ -50,6 +53,22 @@ def show(values: dict[str, Any], words: list[str]) -> int:
     finally:
         history.close()
     return 0
+
+
+def _what_is_sent(directory: Path, history: sqlite3.Connection) -> int:
+    """Print what would leave this machine."""
+    from rheostat_agent.cli.sent import what_is_sent  # what delivers is not quick to import
+
+    try:
+        for line in what_is_sent(directory, history, _warn):
+            sys.stdout.write(line + "\n")
+    except Trouble as error:
+        return fail(str(error))
+    return 0
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"rheostat: {text}\n")
 
 
 def _lines(history: sqlite3.Connection, run: Run, values: dict[str, Any]) -> Iterator[str]:

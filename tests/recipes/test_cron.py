@@ -34,6 +34,7 @@ def test_the_second_line_sends_what_is_left(
     environment, (job, send) = crontab
     host.backend.down()
     assert host.run(["/bin/sh", "-c", job], environment).returncode == 0
+    host.kill_agents()
     failed = host.run(["/bin/sh", "-c", send], environment)
     host.backend.up()
     sent = host.run(["/bin/sh", "-c", send], environment)

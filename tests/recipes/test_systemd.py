@@ -62,11 +62,12 @@ def test_a_timer_starts_its_service(timer: str, service: str) -> None:
 
 
 def start(host: Host, name: str) -> tuple[int, str, str]:
-    """Run what a unit says, as the manager would: its variables, its command without a shell."""
+    """Run what a unit says, as the manager would: its variables, its command without a shell; then kill what it left."""
     unit = parsed(host.here((UNITS / name).read_text()))
     pairs = (line.split("=", 1) for line in host.here(block("systemd", "env")).split())
     environment = host.environment(INVOCATION_ID="0123456789abcdef", **dict(pairs))
     done = host.run(shlex.split(unit["Service"]["ExecStart"]), environment)
+    host.kill_agents()
     return done.returncode, done.stdout, done.stderr
 
 

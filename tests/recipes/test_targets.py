@@ -9,6 +9,7 @@ from recipe import RECIPES
 
 from rheostat_agent.configuration.otel import read_destinations
 
+FLAGS = re.DOTALL | re.MULTILINE
 KEYS = {
     "DD_API_KEY": "dd-key",
     "HONEYCOMB_API_KEY": "hc-key",
@@ -50,7 +51,8 @@ EXPECTED = {
 def sections() -> dict[str, str]:
     """Return the block of each section of the page."""
     text = (RECIPES / "targets.md").read_text()
-    return dict(re.findall(r"^## (.+?)\n+```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    parts = (part.partition("\n") for part in text.split("\n## ")[1:])
+    return {title: re.findall(r"^```sh\n(.*?)^```$", rest, FLAGS)[0] for title, _, rest in parts}
 
 
 def environment_after(script: str) -> dict[str, str]:

@@ -258,6 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps({**self.server.sink.counts, "problems": self.server.sink.problems})
         self._write(Answer(body=body.encode(), headers={"Content-Type": JSON}))
 
+    def do_CONNECT(self) -> None:
+        self._write(self.server.sink.next_answer(Answer, self.server.sink.default))
+
     def do_POST(self) -> None:
         sink = self.server.sink
         answer: Answer = sink.next_answer(Answer, sink.default)

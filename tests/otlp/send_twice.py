@@ -1,4 +1,4 @@
-"""Sends twice to the address in its argument; prints what became of the second, and by how many KiB memory grew."""
+"""Sends twice to the address, and by the protocol, in its arguments; prints what became of the second, and by how many KiB memory grew."""
 
 import sys
 
@@ -14,9 +14,11 @@ def peak_kb() -> int:
 
 def main() -> None:
     """Send a first time for what is imported and kept anyway, then against the attack."""
-    send(to("", endpoint=sys.argv[1]))
+    send(to("", endpoint=sys.argv[1], protocol=sys.argv[2]))
     before = peak_kb()
-    outcome = send(to("", endpoint=sys.argv[1], timeout_s=30.0), spans(first=2))
+    outcome = send(
+        to("", endpoint=sys.argv[1], protocol=sys.argv[2], timeout_s=30.0), spans(first=2)
+    )
     print(outcome.kind, peak_kb() - before)
 
 

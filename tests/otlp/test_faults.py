@@ -17,7 +17,7 @@ from network import Relay
 from rheostat_agent.export.outcome import LATER, REFUSED, TAKEN, Outcome
 from rheostat_agent.export.transport import open_transport
 from running import wait_until
-from sink import Answer, Sink
+from sink import Answer, Reply, Sink
 
 _CHUNKED = {"Transfer-Encoding": "chunked"}
 _PIECE = 1 << 16
@@ -32,6 +32,21 @@ def endless() -> Iterator[bytes]:
 def bomb() -> bytes:
     """Return 200 MB, compressed to 200 KB."""
     return gzip.compress(bytes(200 << 20), 1)
+
+
+def sent_twice(endpoint: str, protocol: str) -> tuple[str, int]:
+    """Send twice in a process of its own; return what became of the second, and by how many KiB memory grew."""
+    child = Path(__file__).with_name("send_twice.py")
+    done = subprocess.run(
+        [sys.executable, child, endpoint, protocol],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    kind, grown_kb = done.stdout.split()
+    return kind, int(grown_kb)
 
 
 # Answers without measure
@@ -116,19 +131,19 @@ def test_memory_is_bounded_whatever_is_answered(sink: Sink, attack: str) -> None
             "headers": Answer(raw=many + b"A: " + bytes(1 << 20)),
         }[attack],
     )
-    child = Path(__file__).with_name("send_twice.py")
-    done = subprocess.run(
-        [sys.executable, child, sink.http + "/v1/traces"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env={"PYTHONPATH": ":".join(sys.path)},
-    )
-    kind, grown_kb = done.stdout.split()
+    kind, grown_kb = sent_twice(sink.http + "/v1/traces", "http/protobuf")
 
     assert kind == (LATER if attack == "headers" else REFUSED)
-    assert int(grown_kb) < 30_000
+    assert grown_kb < 30_000
+
+
+def test_memory_is_bounded_over_grpc(sink: Sink) -> None:
+    """A bomb over gRPC costs less than 30 MB."""
+    sink.script(Reply(), Reply(body=bytes(200 << 20), is_gzip=True))
+    kind, grown_kb = sent_twice(sink.grpc, "grpc")
+
+    assert kind == REFUSED
+    assert grown_kb < 30_000
 
 
 @pytest.mark.parametrize(
@@ -303,3 +318,15 @@ def test_a_proxy_that_refuses_is_for_later(monkeypatch: pytest.MonkeyPatch) -> N
         outcome = send(to("https://backend.example"))
 
     assert (outcome.kind, outcome.reason) == (LATER, "the proxy: it answered 407")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://anna:hunter22@host:1", "http://[::1", "http://a:b:c"])
+def test_a_proxy_that_is_none_names_the_variable(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """What is no proxy for HTTP is for later, and nothing goes past it."""
+    monkeypatch.setenv("http_proxy", proxy)
+    outcome = send(to(sink.http))
+
+    assert (outcome.kind, outcome.reason) == (LATER, "the proxy is none for HTTP: see HTTP_PROXY")
+    assert sink.requests == []

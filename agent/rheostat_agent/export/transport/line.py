@@ -18,7 +18,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 import urllib3
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from rheostat_agent.configuration.destination import Destination
 from rheostat_agent.export.transport.certificates import tls_context
@@ -49,7 +49,10 @@ class Line:
     def post(
         self, body: bytes, headers: Callable[[], Mapping[str, str]]
     ) -> urllib3.BaseHTTPResponse:
-        """Send *body* with what *headers* returns; return the answer as soon as its headers are there. Raises HTTPError, OSError, Misconfigured."""
+        """Send *body* with what *headers* returns; return the answer as soon as its headers are there.
+
+        Raises HTTPError, OSError, and Misconfigured for headers that cannot be sent.
+        """
         try:
             return self._post(body, headers())
         except HTTPError:
@@ -108,7 +111,10 @@ class _SecureConnection(HTTPSConnection):
 
 
 def _manager(url: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-    """Return what makes connections for *url*: to its host, or to the proxy that the environment names for it."""
+    """Return what makes connections for *url*: to its host, or to the proxy that the environment names for it.
+
+    Raises Misconfigured.
+    """
     options: dict[str, Any] = {} if context is None else {"ssl_context": context}
     parts = split_url(url)
     proxies = getproxies_environment()
@@ -118,6 +124,10 @@ def _manager(url: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
         return urllib3.PoolManager(1, **options)
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    user = urllib3.util.parse_url(proxy).auth
-    login = urllib3.make_headers(proxy_basic_auth=urllib.parse.unquote(user)) if user else None
-    return urllib3.ProxyManager(proxy, 1, proxy_headers=login, **options)
+    try:
+        user = urllib3.util.parse_url(proxy).auth
+        login = urllib3.make_headers(proxy_basic_auth=urllib.parse.unquote(user)) if user else None
+        return urllib3.ProxyManager(proxy, 1, proxy_headers=login, **options)
+    except LocationValueError:  # its text has the proxy's password
+        text = f"the proxy is none for HTTP: see {parts.scheme.upper()}_PROXY"
+        raise Misconfigured(text) from None

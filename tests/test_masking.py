@@ -1,10 +1,14 @@
 """Secrets in command lines: hidden where a name or a place gives them away, and nothing else is changed."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from rheostat.masking import hide, hide_arguments, hide_cut
 from rheostat_agent.masking import masked
 from running import Rheostat, rheostat_fixture
 
@@ -12,7 +16,7 @@ SECRET = "s3cr3t-Planted"
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("arguments", "kept"),
     [
         (["job", "--password", "x"], ["job", "--password", "***"]),
         (["job", "--token=y"], ["job", "--token=***"]),
@@ -32,9 +36,9 @@ SECRET = "s3cr3t-Planted"
         (["-c", "password = 'x y'; print(1)"], ["-c", "password = ***; print(1)"]),
     ],
 )
-def test_a_secret_is_hidden(given: list[str], kept: list[str]) -> None:
+def test_a_secret_is_hidden(arguments: list[str], kept: list[str]) -> None:
     """Values of options, variables, settings, headers and the user part of URLs."""
-    assert masked(given) == kept
+    assert masked(arguments) == kept
 
 
 @pytest.mark.parametrize(
@@ -89,3 +93,83 @@ def test_no_planted_secret_is_kept(rheostat: Rheostat) -> None:
     assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
     for words in (["show", "--json"], ["runs", "--json"], ["export"]):
         assert SECRET not in rheostat.command(*words).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("could not connect: postgres://u:pa/ss@h:5432/db", "could not connect: postgres://***@h:5432/db"),
+        ("dial root:hunter2@tcp(127.0.0.1:3306)/db", "dial root:***@tcp(127.0.0.1:3306)/db"),
+        ("exceeded with url: /v1/x?key=abc&p=1 (Caused", "exceeded with url: /v1/x?key=***&p=*** (Caused"),
+        ("at https://h/cb#access_token=abc&x=1 now", "at https://h/cb#access_token=***&x=*** now"),
+        ("{'api_key': 'abc', 'n': 3}", "{'api_key': ***, 'n': 3}"),
+        ('{\\"password\\": \\"x\\"}', '{\\"password\\": ***}'),
+        ("ALTER USER u PASSWORD 'x y'", "ALTER USER u PASSWORD ***"),
+        ("['curl', '--password', 'abc', '-k']", "['curl', '--password', ***, '-k']"),
+        ("[('Authorization', 'Bearer x')]", "[('Authorization', ***)]"),
+        ("<password>x</password>", "<password>***</password>"),
+        ("AccountName=x;AccountKey=abc==;Suffix=y", "AccountName=x;AccountKey=***;Suffix=y"),
+        ("Set-Cookie: sid=abc; path=/\nnext", "Set-Cookie: ***\nnext"),
+        ("sent Bearer abc.def-1 twice", "sent Bearer *** twice"),
+        ("密钥AKIAIOSFODNN7EXAMPLE错误", "密钥***错误"),
+        ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "***"),
+        ("-----BEGIN EC PRIVATE KEY-----\nMIIE\n-----END EC PRIVATE KEY-----\nrest", "***\nrest"),
+        ("-----BEGIN PRIVATE KEY-----\ncut off", "***"),
+    ],
+)  # fmt: skip
+def test_a_secret_in_a_text_is_hidden(text: str, kept: str) -> None:
+    """By a name before it, its place in an address, or its shape."""
+    assert hide(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Access denied for user 'x'@'localhost' (using password: YES)",
+        "unexpected token: name",
+        "max_tokens=512, primary_key_field=id, token_type=bearer",
+        "No such file or directory: '/home/me/secret_token/x.csv'",
+        "/var/lib/docker/overlay2/0123456789abcdef0123456789abcdef0123456789abcdef/merged",
+        "550e8400-e29b-41d4-a716-446655440000 is not unique: Key (id)=(5)",
+        "customer_orders_2026_11_22_v2_final_report_long_name",
+        "bucket/prefix/Year2026/Month11/Day22/part",
+        "Basic authentication failed, and so did basic DTD-related events",
+        "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----",
+        "2026年11月22日のデータをABCテーブルに3回目の書き込み中にエラー9が発生しました",
+        "could not convert string to float: 'abc'",
+    ],
+)
+def test_a_text_without_a_secret_stays(text: str) -> None:
+    """Words, paths, names of things and numbers."""
+    assert hide(text) == text
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300), st.integers(0, 100))
+def test_any_text_can_be_looked_through(text: str, most: int) -> None:
+    """Whatever a program says: nothing is raised, what is hidden stays so, and what is cut is not longer than asked."""
+    hidden = hide(text)
+    assert hide(hidden) == hidden
+    assert len(hide_cut(text, most)) <= most
+    hide_arguments([text, text], most)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 400),
+    st.sampled_from(["AKIAIOSFODNN7EXAMPLE", "password=hunter2hunter2", "ghp_" + "aB3" * 12]),
+)
+def test_nothing_of_a_secret_at_the_cut_remains(before: int, secret: str) -> None:
+    """A text is looked through beyond what is kept of it."""
+    cut = hide_cut("x " * before + secret + " y" * 400, 300)
+    assert secret[-9:] not in cut
+    assert "hunter2" not in cut and "IOSFODNN" not in cut and "aB3aB3" not in cut
+
+
+def test_looking_through_takes_time_in_proportion() -> None:
+    """A text made to be slow takes as long as others of its length: of a thousand characters, some milliseconds at most."""
+    for piece in ("@", "a:b@", "://", "?a=", "password=", "eyJ.", "-----BEGIN PRIVATE KEY-----", "k" * 16 + " ", "a1B2", "'", "\\"):  # fmt: skip
+        text = piece * (4096 // len(piece))
+        before = time.perf_counter()
+        hide(text)
+        assert time.perf_counter() - before < 0.5, piece

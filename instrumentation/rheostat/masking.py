@@ -14,7 +14,7 @@ the agent.
 
 from __future__ import annotations
 
-from rheostat.shapes import HIDDEN, has_long_run, hide_shapes
+from rheostat.shapes import HIDDEN, has_long_run, hide_shapes, split, table_of
 
 TYPE_CHECKING = False  # importing typing takes longer than all of a bootstrap
 if TYPE_CHECKING:
@@ -54,10 +54,11 @@ _HINTS = (
     "salt", "nonce", "csrf", "xsrf", "pin", "pw", "otp", "cvv", "ssn", "sid",
 )  # fmt: skip
 
-_NAMES = "".join(c if c.isalnum() or c in "_-." else " " for c in map(chr, range(128)))
+_NAMES = table_of(b"_-.")
 _QUOTES = "\"'`"
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _BEHIND_VALUE = " \t\r\n&;,\"'`})]<>|\\"
+_BEFORE_QUESTION = (" ", "\n", "\t", "(", "")  # no URL is asked by it
 _BEHIND_URL = " \t\r\n\"'`<>"
 _MAX_NAME = 80
 _SLACK = 256  # a text is cut beyond what is kept of it, so that a secret at the cut is known as one
@@ -127,7 +128,7 @@ def _hide_value_of(option: str, value: str, most: int) -> str:
 def _hide_argument(argument: str, most: int) -> str:
     for sign in ("=", ":"):
         name, found, value = argument.partition(sign)
-        if found and len(name) <= _MAX_NAME and " " not in name.translate(_NAMES):
+        if found and len(name) <= _MAX_NAME and len(split(name, _NAMES)) == 1:
             strength = secrecy(name)
             if strength == STRONG or (strength == WEAK and not is_plain(value)):
                 return f"{name}{sign}{' ' if value.startswith(' ') else ''}{HIDDEN}"
@@ -185,7 +186,7 @@ def is_plain(value: str) -> bool:
 def _hide_named(text: str) -> str:
     """Hide what stands behind names of secrets."""
     parts, done, start = [], 0, 0
-    for word in text.translate(_NAMES).split(" "):
+    for word in split(text, _NAMES):
         stop = start + len(word)
         if word and start >= done:
             first, last = _value_behind(text, start, stop)
@@ -210,7 +211,7 @@ def _value_behind(text: str, start: int, stop: int) -> tuple[int, int]:
     at = stop
     while at < len(text) and text[at] in _QUOTES + "\\])":
         at += 1
-    if word.startswith("-") and text[at : at + 1] in (" ", ","):
+    if word.startswith("--" if not quoted else "-") and text[at : at + 1] in (" ", ","):
         separator = " "
         while at < len(text) and text[at] in " ,":
             at += 1
@@ -220,7 +221,7 @@ def _value_behind(text: str, start: int, stop: int) -> tuple[int, int]:
         separator = ","  # of a pair: ("password", "x")
         at = _stop(text, at, _QUOTES)
     else:
-        at, separator = _separator(text, at, start, strength)
+        at, separator = _separator(text, at, start, word.lower())
         if not separator:
             return 0, 0
     first, last = _value(text, at, word.lower())
@@ -234,7 +235,7 @@ def _value_behind(text: str, start: int, stop: int) -> tuple[int, int]:
     return first, last
 
 
-def _separator(text: str, at: int, start: int, strength: int) -> tuple[int, str]:
+def _separator(text: str, at: int, start: int, name: str) -> tuple[int, str]:
     """Return where the value begins behind a name that ends before *at*, and what stands between; "" if it is no name."""
     here = at
     while here < len(text) and text[here] in " \t":
@@ -245,7 +246,7 @@ def _separator(text: str, at: int, start: int, strength: int) -> tuple[int, str]
             here += 1
     elif sign == ">" and text[start - 1 : start] == "<" and here == at:
         here += 1
-    elif sign and sign in _QUOTES and here > at and strength == STRONG:
+    elif sign and sign in _QUOTES and here > at and name.endswith(_ENDS):
         return here, sign  # PASSWORD 'x'
     else:
         return at, ""
@@ -284,9 +285,9 @@ def _scheme_value(text: str, at: int) -> tuple[int, int]:
     """Return what follows `Bearer` or `Basic`, unless it is a word of a sentence."""
     stop = _stop(text, at, _BEHIND_VALUE)
     value = text[at:stop].rstrip(".:")
-    if len(value) < 6 or (value.isalpha() and (value.islower() or value.istitle())):
+    if len(value) < 6 or "-" in value[:-1] and value.replace("-", "").isalpha():
         return 0, 0
-    return at, stop
+    return (0, 0) if value.isalpha() and (value.islower() or value.istitle()) else (at, stop)
 
 
 def _stop(text: str, at: int, behind: str) -> int:
@@ -341,7 +342,11 @@ def _hide_queries(text: str) -> str:
     """Hide the values in the query and the fragment of what may be a URL; their names stay."""
     parts, done = [], 0
     for at in [at for at, character in enumerate(text) if character in "?#"]:
-        if at < done or not text[at + 1 : at + 2].isalnum() or not text[at - 1 : at].strip():
+        if (
+            at < done
+            or not text[at + 1 : at + 2].isalnum()
+            or text[at - 1 : at] in _BEFORE_QUESTION
+        ):
             continue
         stop = _stop(text, at, _BEHIND_URL + "),;#" if text[at] == "?" else _BEHIND_URL + "),;")
         query = text[at + 1 : stop]

@@ -41,13 +41,29 @@ _LEAST_HEX, _LEAST_MIXED, _LEAST_SMALL = 32, 24, 28
 _LEAST_PARTED = 32  # with slashes: base64
 _CHANGES = 0.3  # of the pairs of neighbours in a random run at least
 
-RUNS = "".join(c if c.isalnum() or c in "_-" else " " for c in map(chr, range(128)))
-_PARTED = "".join(c if c.isalnum() or c in "_-+/" else " " for c in map(chr, range(128)))
+
+_PLAIN = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def table_of(more: bytes) -> bytes:
+    """Return what `split` needs to split at all but ASCII letters, digits and *more*."""
+    table = bytearray(b" " * 256)
+    for code in _PLAIN + more:
+        table[code] = code
+    return bytes(table)
+
+
+_RUNS, _PARTED = table_of(b"_-"), table_of(b"_-+/")
+
+
+def split(text: str, table: bytes) -> list[bytes]:
+    """Return the pieces of *text* between single characters that *table* splits at, in C."""
+    return text.encode("ascii", "replace").translate(table).split(b" ")
 
 
 def has_long_run(text: str) -> bool:
     """Say whether anything in *text* is long enough to have a shape."""
-    for run in text.translate(RUNS).split(" "):
+    for run in split(text, _RUNS):
         if len(run) >= LONG:
             return True
     return False
@@ -60,7 +76,7 @@ def hide_shapes(text: str) -> str:
     if "eyJ" in text:
         text = _hide_web_tokens(text)
     parts, done, start = [], 0, 0
-    for run in text.translate(_PARTED).split(" "):
+    for run in split(text, _PARTED):
         stop = start + len(run)
         if len(run) >= LONG:
             for first, last in _secrets_in(text[start:stop], text[:start]):

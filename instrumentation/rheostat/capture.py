@@ -48,7 +48,7 @@ MAX_TEXT = 200  # characters of one text
 MAX_NAME = 100
 MAX_PER_SECOND = 1000  # calls of one process, …
 MAX_OF_SITE = 100  # … and of one function
-_TELL_EVERY = 1000  # calls that were not captured: an event costs some microseconds
+_TELL_EVERY = 1000  # calls that were not captured
 _SECOND = 1_000_000_000
 
 _SIZED = (list, tuple, dict, set, frozenset, bytes, bytearray, range)
@@ -56,24 +56,28 @@ _LIMIT = 1 << 63
 
 
 class _Tally:
-    """How many calls of this second were captured, and how many of the image were not."""
+    """How many calls of an image may still be captured in this second, and how many were not."""
 
-    __slots__ = ("image", "in_second", "missed", "second", "told")
+    __slots__ = ("image", "left", "missed", "tells_at", "until")
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image | None) -> None:
         self.image = image
-        self.second = self.in_second = 0
+        self.left = self.until = 0
         self.missed = 0
-        self.told = 0  # of those: what the agent knows
+        self.tells_at = 0  # so many missed, and the agent is told: that costs an event
+
+    def told(self) -> None:
+        """The agent knows how many were missed: it is told again when they are twice as many, or a thousand more."""
+        self.tells_at = self.missed + min(max(self.missed, 1), _TELL_EVERY)
 
 
-_tally: _Tally | None = None
+_tally = _Tally(None)
 
 
 def _tally_of(image: Image) -> _Tally:
     """Return the tally of *image*, a new one in a forked child: what its parent missed is the parent's."""
     global _tally
-    if _tally is None or _tally.image is not image:
+    if _tally.image is not image:
         _tally = _Tally(image)
     return _tally
 
@@ -81,27 +85,18 @@ def _tally_of(image: Image) -> _Tally:
 class Capture:
     """The constant that a function of one site calls with its parameters."""
 
-    __slots__ = ("_head", "_in_second", "_second")
+    __slots__ = ("_head", "_left", "_until")
 
     def __init__(self, site: Any) -> None:
         self._head: int = getattr(site, "head", site)
-        self._second = self._in_second = 0
-
-    def _has_budget(self, tally: _Tally) -> bool:
-        """Say whether one more call may be captured now: a loop must not take it from what is called once."""
-        second = monotonic_ns() // _SECOND
-        if second != self._second:
-            self._second, self._in_second = second, 0
-        if second != tally.second:
-            tally.second, tally.in_second = second, 0
-        if self._in_second >= MAX_OF_SITE or tally.in_second >= MAX_PER_SECOND:
-            return False
-        self._in_second += 1
-        tally.in_second += 1
-        return True
+        self._left = self._until = 0
 
     def __call__(self, names: tuple[str, ...], *values: Any) -> None:
         try:
+            tally = _tally
+            if not self._left and tally.missed < tally.tells_at and monotonic_ns() < self._until:
+                tally.missed += 1  # in a loop: nothing else is done
+                return
             place = get_current()
             owner = place[3]
             if place[1] is SCRATCH or getattr(owner, "head", owner) != self._head:
@@ -111,12 +106,12 @@ class Capture:
                 return
             tally = _tally_of(image)
             if self._has_budget(tally):
-                tally.told = tally.missed
+                tally.told()
                 image.append(_event(place[0], tally.missed, names, values))
                 return
             tally.missed += 1
-            if tally.missed - tally.told >= min(max(tally.told, 1), _TELL_EVERY):
-                tally.told = tally.missed
+            if tally.missed >= tally.tells_at:
+                tally.told()
                 image.append(encode(ARGUMENTS, 0, tally.missed, 0, 0))
         except BaseException as error:
             try:
@@ -126,6 +121,19 @@ class Capture:
                 if type(error) is RecursionError:
                     return
             raise
+
+    def _has_budget(self, tally: _Tally) -> bool:
+        """Say whether one more call may be captured now: a loop must not take it from what is called once."""
+        now = monotonic_ns()
+        if now >= self._until:
+            self._until, self._left = now + _SECOND, MAX_OF_SITE
+        if now >= tally.until:
+            tally.until, tally.left = now + _SECOND, MAX_PER_SECOND
+        if not self._left or not tally.left:
+            return False
+        self._left -= 1
+        tally.left -= 1
+        return True
 
     def __reduce__(self) -> Any:
         """Become a function that does nothing with what it is given, where the program pickles the function by value."""

@@ -106,7 +106,9 @@ def test_a_gzip_bomb_is_a_refusal(sink: Sink) -> None:
     assert (outcome.kind, outcome.reason) == (REFUSED, "an answer of more than 4 MiB")
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"ok" * 99)[:-4]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip", gzip.compress(b"ok" * 99)[:-4]], ids=["garbage", "cut off"]
+)
 def test_a_broken_gzip_answer_is_taken_with_a_warning(sink: Sink, body: bytes) -> None:
     """What says that it is compressed and is not does not take the success away."""
     sink.script(Answer(body=body, headers={"Content-Encoding": "gzip"}))

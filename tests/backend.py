@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from environments import installed
-from seen import SeenSpan, spans_in_requests
+from seen import SeenLog, SeenSpan, logs_in_requests, read_lines, spans_in_requests
 
 _PACKAGE = "ddapm-test-agent>=1.69,<2"
 _READY_S = 60.0
@@ -81,11 +81,31 @@ class Backend:
 
     def spans(self) -> list[SeenSpan]:
         """Return the spans of all requests, in the order in which they came."""
-        return spans_in_requests(json.loads(_get(f"{self.endpoint}/test/session/traces")))
+        return [span for request in self._told("traces") for span in _spans_in(request)]
+
+    def log_records(self) -> list[SeenLog]:
+        """Return the log records of all requests."""
+        return [record for request in self._told("logs") for record in _logs_in(request)]
+
+    def _told(self, signal: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(_get(f"{self.endpoint}/test/session/{signal}"))
+        return found
 
     def clear(self) -> None:
         """Forget what came."""
         _get(f"http://127.0.0.1:{self._own}/test/session/clear")
+
+
+def _spans_in(request: dict[str, Any]) -> list[SeenSpan]:
+    if "resourceSpans" in request:  # what came as OTLP's JSON is given back as it came
+        return read_lines(json.dumps(request))[0]
+    return spans_in_requests([request])
+
+
+def _logs_in(request: dict[str, Any]) -> list[SeenLog]:
+    if "resourceLogs" in request:
+        return read_lines(json.dumps(request))[1]
+    return logs_in_requests([request])
 
 
 def _get(url: str) -> bytes:

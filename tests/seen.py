@@ -58,6 +58,11 @@ def spans_in_requests(requests: list[dict[str, Any]]) -> list[SeenSpan]:
     ]
 
 
+def logs_in_requests(requests: list[dict[str, Any]]) -> list[SeenLog]:
+    """Return the log records of requests in that form."""
+    return [record for request in requests for record in _logs(request)]
+
+
 def read_lines(text: str) -> tuple[list[SeenSpan], list[SeenLog]]:
     """Return the spans and log records in lines of OTLP's JSON. Raises ParseError where a line is not that."""
     spans: list[SeenSpan] = []

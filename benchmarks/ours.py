@@ -36,9 +36,9 @@ class Rheostat:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
         }
 
-    def run(self, *options: str | Path, python: Path = peers.PLAIN.python) -> list[str | Path]:
-        """Return the command that observes a program in the interpreter *python*, which has nothing of ours."""
-        return [self.executable, "run", "--python", python, *options]
+    def run(self, *options: str | Path) -> list[str | Path]:
+        """Return the command that observes a program in an interpreter that has nothing of ours."""
+        return [self.executable, "run", "--python", peers.PLAIN.python, *options]
 
     def wait_for_agents(self, limit_s: float = 300) -> None:
         """Wait until no agent of ours is at work any more. Raises TimeoutError."""

@@ -45,7 +45,7 @@ os.register_at_fork(after_in_child=partial(len, _KEPT))
 _SHARE = 32  # of a limit on address space, segments take one part in so many
 _PIECE = 256 << 10  # bytes allocated by one call
 _FIRST_AREA, _LAST_AREA = 64 << 10, 1 << 20  # bytes of a mapped event file
-_FEW = 4  # events that are appended first: making a mapped file takes as long
+_FEW = 8  # events that are appended first: making a mapped file takes as long
 
 # Opens each of the paths it is given. `list.extend` of it is one step: an exception out of a signal handler cannot strike
 # between the opening and the keeping of the descriptor, which would stay open for ever.
@@ -222,7 +222,7 @@ class Events:
     """The event files of one process image.
 
     An append opens and closes the file, so that no descriptor stays open. That is four system calls, which a program that
-    imports hundreds of modules would notice; so from the fifth on `put` has a mapped file for events that may stand
+    imports hundreds of modules would notice; so from the ninth on `put` has a mapped file for events that may stand
     anywhere. Who finds it taken (a thread, or a signal handler that interrupted its own thread) appends.
     """
 

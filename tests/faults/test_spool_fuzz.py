@@ -29,7 +29,12 @@ EXAMPLES = int(os.environ.get("RHEOSTAT_TEST_FUZZ", "100"))
 MOST_ROUNDS = 100
 
 SOURCE = """
-import threading, json.tool
+import sys, threading, json.tool
+
+for number in range(14):  # enough for a mapped event file
+    with open(f"{sys.path[0]}/part_{number}.py", "w") as file:
+        file.write(f"def f_{number}(): pass" + chr(10))
+    getattr(__import__(f"part_{number}"), f"f_{number}")()
 
 def leaf(): pass
 def numbers():
@@ -309,6 +314,15 @@ def test_something_else_in_place_of_a_file(
     others = {span.id for span in expected.spans if not 0 < span.id - base < 1 << 40}
     assert others
     assert others <= {span.id for span in history.spans}
+
+
+def test_mapped_events_are_read(unread: Path, expected: History) -> None:
+    """What is in mapped event files is in the history, and the zeros behind it are no fault."""
+    mapped = [path for path in spool_files(unread, ".events") if path.stat().st_size >= 64 << 10]
+    assert mapped
+    assert all(path.read_bytes().endswith(bytes(5)) for path in mapped)
+    assert {f"part_{number}.f_{number}" for number in range(14)} <= set(expected.names())
+    assert expected.notes == []
 
 
 def test_names_that_say_nothing(directory: Path, expected: History) -> None:

@@ -6,10 +6,11 @@ before it, so it is known by the time the record is joined.
 
 from __future__ import annotations
 
+import time
 from array import array
 from itertools import groupby
 
-from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD, RECORD_SIZE
+from rheostat.spool.layout import CHUNK_BITS, CHUNK_SLOTS, RECORD, RECORD_SIZE, STARTED
 from rheostat_agent.batch import Batch
 from rheostat_agent.events import Event, Malformed, ProcessEvent, parse
 from rheostat_agent.lifetimes import Life
@@ -22,7 +23,7 @@ from rheostat_agent.reader import (
     Spool,
     open_segment,
 )
-from rheostat_agent.stream import ImageStream
+from rheostat_agent.stream import TIME_LIMIT, ImageStream
 from rheostat_agent.values import Value
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
@@ -169,7 +170,8 @@ class Image:
         if stream is None:
             return progress, 0
         self._open_segments()
-        taken = 0
+        stream.early_ns = TIME_LIMIT
+        looked_ns, taken = time.monotonic_ns(), 0
         states = sorted(self.segments.values(), key=lambda state: state.segment.first)
         for state in states:
             if state.pending:
@@ -180,8 +182,9 @@ class Image:
             self._read_dropped(state)
         if taken < budget:
             self._release_imports(stream, batch)
+            stream.horizon_ns = TIME_LIMIT - 1 if is_final else looked_ns
         stream.fold()
-        return progress or taken > 0, taken
+        return progress or taken > 0 or stream.early_ns <= stream.horizon_ns, taken
 
     def _read_pending(self, state: SegmentState, stream: ImageStream, batch: Batch) -> bool:
         chunks = [
@@ -228,7 +231,14 @@ class Image:
     def _take(
         self, state: SegmentState, stream: ImageStream, data: memoryview, batch: Batch
     ) -> None:
-        """Take records that are new, chunk by chunk."""
+        """Take records that are new, chunk by chunk. Slots are given out in the order in which calls begin."""
+        begun = (
+            RECORD.unpack_from(data, at)[STARTED]
+            for at in range(len(data) - RECORD_SIZE, -1, -RECORD_SIZE)
+        )
+        stream.horizon_ns = min(
+            max(next(filter(None, begun), 0), stream.horizon_ns), TIME_LIMIT - 1
+        )
         slot, at = state.segment.first + state.frontier, 0
         state.frontier += len(data) // RECORD_SIZE
         while at < len(data):

@@ -217,7 +217,7 @@ class Joiner:
         if image.stream is None:
             image.bad_events += 1
             return
-        image.stream.add_module(event)
+        image.stream.sites.add(event)
         if not was_read:
             process = self._process_of(image)
             for name, reason in event.skipped:
@@ -307,7 +307,9 @@ class Joiner:
         error = self._typed.get((image.base, kind))
         if error is None:
             name = self._types.get((image.base, kind), "unknown")
-            error = self._add_error(image, None, None, None, name, None, [])
+            # An agent before us may have met it.
+            error = self._history.error_of_type(image.base, name)
+            error = error or self._add_error(image, None, None, None, name, None, [])
             self._typed[image.base, kind] = error
         return error
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REASON = "--max-spans is reached: calls are counted, their spans not kept"
 _START, _END = 6, 7  # of a row of `spans`
+END_OF = itemgetter(_END)
 
 
 class SpanLimit:
@@ -33,14 +34,16 @@ class SpanLimit:
         self._loss, self._reached_ns, self.over = number, reached_ns, over
 
     def cut(self, batch: Batch, so_far: int, next_loss: int) -> bool:
-        """Take out of *batch* what is over the limit, *so_far* spans being kept; say whether *next_loss* was used for it."""
+        """Take out of *batch*, whose spans are in the order of their ends, what is over the limit, *so_far* being kept.
+
+        Say whether *next_loss* was used for it.
+        """
         room = max(0, self._most - so_far)
         if not self._most or len(batch.spans) <= room:
             return False
         is_new = not self._loss
         if is_new:
             self._loss = next_loss
-            batch.spans.sort(key=itemgetter(_END))  # processes are read one after the other
             self._reached_ns = batch.spans[room][_END]
         before = len(batch.spans)
         batch.spans[room:] = [row for row in batch.spans[room:] if self._was_open(row)]

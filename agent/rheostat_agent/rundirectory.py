@@ -112,7 +112,7 @@ class RunInfo(_Values):
     colour: int
     columns: int
     remarks: list[str]  # for the summary
-    destinations: list[str]  # their names: where the run is to go, in its own environment and in that of later agents
+    destinations: list[str]  # names of those that the run is to go to, now or by a later agent
     export: str | None  # which spans are sent: default, all, errors, none; None: default
     export_when: str | None  # comma-separated: error, slow: then all of them are
     pending_s: float | None  # after which a placeholder of an open span is sent; None: never

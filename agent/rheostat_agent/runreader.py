@@ -22,7 +22,7 @@ from rheostat_agent.history.writer import HistoryWriter
 from rheostat_agent.images import Image
 from rheostat_agent.joiner import Joiner
 from rheostat_agent.lifetimes import Life, Lives, is_launcher_alive
-from rheostat_agent.limits import REASON, SpanLimit
+from rheostat_agent.limits import END_OF, REASON, SpanLimit
 from rheostat_agent.outsiders import Outsiders
 from rheostat_agent.reader import Spool
 from rheostat_agent.rundirectory import ENDED, SPOOL, Ending, RunInfo
@@ -92,6 +92,8 @@ class RunReader:
         batch = self.joiner.batch
         if batch.is_empty():
             return
+        batch.spans.reverse()  # where two end at one moment, the later one in the list is the inner one
+        batch.spans.sort(key=END_OF)
         if self._limit.cut(batch, self.spans, self.joiner.last_loss + 1):
             self.joiner.last_loss += 1
         self.history.commit(batch)

@@ -8,6 +8,9 @@ A parent's slot is smaller than its children's, and its record is written before
 a read may come by the parent's slot too early and by the child's in time; such a child is put off until the parent has
 its place (places.py).
 
+A call is settled when everything that began before its end has been read, up to the *horizon*: so calls come into the
+history in the order in which they ended, children before their parents, however late they are read.
+
 Imports shorter than a millisecond are held until all that is there has been read; then those that nothing ran inside
 are dropped. Late children of a dropped import (of a thread that it started) become children of its parent.
 
@@ -32,8 +35,8 @@ from rheostat.spool.layout import (
 )
 from rheostat_agent.batch import Batch
 from rheostat_agent.calls import Calls, Node, OpenSpan
-from rheostat_agent.events import ModuleEvent
 from rheostat_agent.places import Places
+from rheostat_agent.sites import Sites
 
 TYPE_CHECKING = False  # typing takes longer than the rest of the start
 if TYPE_CHECKING:
@@ -68,11 +71,15 @@ class ImageStream:
         self.process_span = process_span
         self.bad = 0
         self.last_ns = 0
+        self.horizon_ns = 0  # all that began before it has been read
+        self.early_ns = (
+            TIME_LIMIT  # the earliest end beyond the horizon, of those seen in this round
+        )
         self._name = process_name
         self._offset = offset_ns
         self._calls = calls
         self._find_error = find_error
-        self._modules: list[ModuleEvent] = []
+        self.sites = Sites()
         self._root = Node(0, None, FUNCTION)
         self.nodes: list[Node] = [self._root]
         self._by_path: dict[int, Node] = {}
@@ -85,24 +92,16 @@ class ImageStream:
 
     # What records refer to
 
-    def add_module(self, module: ModuleEvent) -> None:
-        """Know the functions of *module* from here on."""
-        self._modules.append(module)
-
     def _child(self, parent: Node, head: int) -> Node | None:
         """Return the node of the site in *head* below *parent*; None if its module is not known (yet)."""
         found = parent.children.get(head) or parent.others.get(head)
         if found is not None:
             return found
-        site = head & SITE_MASK
-        for module in reversed(self._modules):
-            if module.first <= site < module.first + len(module.functions):
-                break
-        else:
+        site = self.sites.find(head & SITE_MASK)
+        if site is None:
             return None
-        kind, name, line = module.functions[site - module.first]
-        function = self._calls.function((name, kind, module.file, line))
-        path = self._calls.path(parent.path, function, self._name)
+        path = self._calls.path(parent.path, self._calls.function(site), self._name)
+        kind = site[1]
         node = self._by_path.get(path.id)
         if node is None:
             node = self._by_path[path.id] = Node(len(self.nodes), path, kind)
@@ -133,7 +132,7 @@ class ImageStream:
         places, append = self._places.chunk(slot), batch.spans.append
         pending: list[int] = []
         last_parent = last_ident = -1
-        last_ns = self.last_ns
+        last_ns, horizon_ns = self.last_ns, self.horizon_ns
         parent_id = thread = parent_thread = 0
         children: dict[int, Node] = {}
         marks = False
@@ -145,7 +144,7 @@ class ImageStream:
                 thread = self._places.thread(ident)
                 last_parent, last_ident = parent, ident
             child = children.get(head)
-            if child is None or not start <= end < TIME_LIMIT or error or suspended or items:
+            if child is None or not start <= end <= horizon_ns or error or suspended or items:
                 record = (parent, ident, start, head, end, error, suspended, items)
                 if self._take_slowly(slot, record, batch):
                     pending.append(slot)
@@ -196,13 +195,20 @@ class ImageStream:
         self.last_ns = max(self.last_ns, start, end)
         if parent_node.is_import and not node.is_import:
             self._parented.add(parent)
-        if end:
+        if end and not self._is_early(end):
             return self._end(slot, span, end, error, suspended, items, batch)
         self._open[slot] = span
         assert node.path is not None, "only the root has none"
         node.path.open += 1
         self._calls.touch(node.path)
         batch.open(self._row(slot, span, None, None, None, None, None))
+        return True
+
+    def _is_early(self, end: int) -> bool:
+        """Say whether a call that ended at *end* has to wait: calls within it may not have been read yet."""
+        if end <= self.horizon_ns:
+            return False
+        self.early_ns = min(self.early_ns, end)
         return True
 
     def _puts_off(self, slot: int, parent: int) -> bool:
@@ -306,7 +312,7 @@ class ImageStream:
             elif not words[at + HEAD]:
                 self._forget(slot, batch)
                 stays = changed = True
-            elif words[at + ENDED]:
+            elif words[at + ENDED] and not self._is_early(words[at + ENDED]):
                 self._forget(slot, batch)
                 stays = self._end_open(slot, span, words[at : at + 8], batch)
                 changed = True

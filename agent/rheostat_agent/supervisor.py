@@ -165,6 +165,7 @@ class Supervisor:
     def _between(self) -> None:
         """What goes on while the rest is delivered."""
         self._commit()
+        self._put_index(complete=True)
         if self._channel.asked():
             self._channel.answer(self._summary())
         self._sleep(progress=False)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rheostat_agent.batch import Batch
-from rheostat_agent.limits import SpanLimit
+from rheostat_agent.limits import END_OF, SpanLimit
 
 
 def _row(span: int, start_ns: int, end_ns: int) -> tuple[int | None, ...]:
@@ -27,7 +27,7 @@ def test_processes_do_not_multiply_the_limit(order: list[int], together: bool) -
     batches = [_calls(process, process * 1000 + 1, 30) for process in order]
     for rows in [list(chain(*batches))] if together else batches:
         batch = Batch()
-        batch.spans.extend(rows)
+        batch.spans.extend(sorted(rows, key=END_OF))
         loss += limit.cut(batch, kept, loss + 1)
         kept += len(batch.spans)
 

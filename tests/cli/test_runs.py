@@ -14,7 +14,7 @@ from running import RHEOSTAT, Done, Rheostat, wait_until
 KEYS = [
     "id", "workflow", "status", "exit_code", "signal", "started_ns", "ended_ns", "wall_ns", "cpu_s",
     "max_rss_bytes", "spans", "errors", "processes", "lost", "undelivered", "complete", "command", "cwd",
-    "directory",
+    "directory", "undelivered_why",
 ]  # fmt: skip
 
 JOB = "import sys\ndef load():\n    return int(sys.argv[1])\nsys.exit(load())\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend import Backend
-from seen import read_lines
 
+from backend import Backend
 from running import RHEOSTAT, Rheostat, wait_until
+from seen import read_lines
 
 JOB = """
 import os, sys, threading

@@ -12,7 +12,7 @@ from running import History, Rheostat, wait_until
 from scripted import Answer
 from sink import Sink
 
-JOB = "def step():\n    return 1\nfor _ in range({count}):\n    step()\nraise SystemExit(7)\n"
+JOB = "import os\ndef step():\n    return 1\nfor _ in range({count}):\n    step()\nos._exit(7)\n"
 CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc")
 
 
@@ -134,14 +134,16 @@ def test_a_request_that_is_too_large_is_halved(rheostat: Rheostat, sink: Sink) -
 
 def test_a_backend_without_logs_has_them_turned_off(rheostat: Rheostat, sink: Sink) -> None:
     """A 404 for /v1/logs is said once and asked for once; the spans arrive, and the run counts as delivered."""
-    rheostat.write("job.py", "try:\n    {}['x']\nexcept KeyError:\n    pass\nopen('nowhere')\n")
-    environment = {
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{sink.http}/v1/traces",
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"{sink.http}/nowhere",
-    }
-    done = rheostat.run("job.py", env=environment)
-    history = rheostat.await_complete()
+    rheostat.write("job.py", "open('nowhere')\n")
+    with Sink(default=Answer(404)) as logs:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": sink.http,
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"{logs.http}/v1/logs",
+        }
+        done = rheostat.run("job.py", env=environment)
+        history = rheostat.await_complete()
 
+        assert len(logs.requests) == 1
     assert set(sink.spans()) == ids(history)
     assert "delivered" not in done.stderr
     assert (rheostat.last() / "agent.log").read_text().count("it takes no logs (404") == 1

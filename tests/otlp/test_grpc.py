@@ -47,6 +47,13 @@ def test_a_request_is_the_protobuf_as_it_was_given(sink: Sink) -> None:
     assert sink.problems == []
 
 
+@pytest.mark.parametrize("form", ["dns:///127.0.0.1:{}", "ipv4:127.0.0.1:{}"])
+def test_an_address_may_have_a_form_of_grpcs(sink: Sink, form: str) -> None:
+    """What gRPC itself takes for an address is handed to it as it is."""
+    address = form.format(sink.grpc.rpartition(":")[2])
+    assert send(to(f"http://{address}", protocol="grpc")).kind == TAKEN
+
+
 def test_log_records_go_to_their_own_service(sink: Sink) -> None:
     """A destination of logs calls the service of logs."""
     assert send(at(sink, signal=LOGS)).kind == TAKEN

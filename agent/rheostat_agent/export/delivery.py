@@ -78,7 +78,9 @@ class Delivery:
     @property
     def is_over(self) -> bool:
         """Say whether nothing more will be sent: all is acknowledged or refused, or something of ours failed."""
-        return self.state.state != OPEN or not self._thread.is_alive()
+        return self.state.state != OPEN or (
+            self._thread.ident is not None and not self._thread.is_alive()
+        )
 
     def tell(self, spans: int, all_is_there: bool) -> None:
         """There are *spans* in the history; *all_is_there*: and nothing will be added."""
@@ -92,6 +94,8 @@ class Delivery:
         with self._wake:
             self._is_stopping = True
             self._wake.notify()
+        if self._thread.ident is None:  # there was nothing to do
+            return
         self._thread.join(timeout_s)
         transport = self._transport
         if self._thread.is_alive() and transport is not None:
@@ -166,8 +170,11 @@ class Delivery:
             backoff.reset()
             self._present_most = min(self._most, self._present_most * 2)
             queue.take_off(request)
-            self._keep(queue, request, sent=request.items, rejected=found.rejected)
-            self._say(found.reason)
+            self._keep(
+                queue, request, sent=request.items, rejected=min(found.rejected, request.items)
+            )
+            if found.reason or not self.state.refused:  # else what was refused needs its reason
+                self._say(found.reason)
         elif found.kind == outcome.LATER:
             self._say(found.reason)
             self._present_most = max(min(_FEWEST, self._most), self._present_most // 2)

@@ -123,6 +123,10 @@ class Policy:
             parent = fate
         return parent
 
+    def need(self, span: int) -> None:
+        """Export *span*, which is still to come, in any case."""
+        self._needed.add(span)
+
     def _is_wanted(self, row: Row) -> bool:
         duration = row[_END] - row[_START]
         is_due = self._always_ns is not None and duration >= self._always_ns

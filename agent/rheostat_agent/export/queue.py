@@ -220,6 +220,7 @@ class SpanQueue:
                 parts.append((process.span_id, process.id, data))
         for span in read_open_spans(self._history):
             if self._is_due(span.id, span.start_ns, now_ns):
+                self.policy.need(span.id)  # it may have ended already, unread, and be short
                 parent = self.policy.parent_of(span.parent)
                 data = self._encoder.pending(span.as_tuple(), parent, now_ns)
                 parts.append((span.id, span.process, data))

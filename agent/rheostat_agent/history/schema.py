@@ -84,7 +84,7 @@ CREATE TABLE paths(
     histogram BLOB NOT NULL  -- of the durations, see histogram.py
 );
 
--- Ended spans in the order in which they were read: the rowid is the cursor of exporters. No index while it grows.
+-- Ended spans, children before their parents: the rowid is the cursor of exporters. No index while it grows.
 CREATE TABLE spans(
     id INTEGER NOT NULL,
     parent INTEGER NOT NULL, -- another span, or the span of its process

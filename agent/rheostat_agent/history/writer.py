@@ -176,9 +176,18 @@ class HistoryWriter:
 
     def error_id(self, base: int, number: int) -> int | None:
         """Return the errors.id of the exception that the image *base* numbered *number*."""
-        query = "SELECT id FROM errors WHERE image = ? AND number IS ?"
+        return self._error("image = ? AND number = ?", (base, number))
+
+    def error_of_type(self, base: int, kind: str) -> int | None:
+        """Return the errors.id of the exceptions of the image *base* of which only their type *kind* is known."""
+        return self._error(
+            "image = ? AND number IS NULL AND time_ns IS NULL AND type = ?", (base, kind)
+        )
+
+    def _error(self, condition: str, values: tuple[Any, ...]) -> int | None:
+        query = f"SELECT id FROM errors WHERE {condition}"
         try:
-            row = self._connection.execute(query, (base, number)).fetchone()
+            row = self._connection.execute(query, values).fetchone()
         except sqlite3.DatabaseError as error:
             if is_corrupt(error):
                 raise self._trouble(error) from None

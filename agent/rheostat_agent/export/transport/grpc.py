@@ -27,6 +27,7 @@ from rheostat_agent.export.transport.useragent import USER_AGENT
 _SERVICES = "/opentelemetry.proto.collector"
 _METHODS = {True: "trace.v1.TraceService/Export", False: "logs.v1.LogsService/Export"}
 _PORTS = {"http": 80, "https": 443}
+_OWN_FORMS = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:")  # of addresses, gRPC's
 _OPTIONS = (
     ("grpc.primary_user_agent", USER_AGENT),
     ("grpc.max_receive_message_length", MAX_RESPONSE),
@@ -119,12 +120,18 @@ class GrpcTransport:
     def _open(self) -> grpc.Channel:
         """Return a channel; it connects by itself. Raises Misconfigured."""
         parts = split_url(self._destination.endpoint)
+        own = self._destination.endpoint.partition("://")[2]
         target = parts.netloc.rpartition("@")[2]
+        if own.startswith(_OWN_FORMS):
+            return self._open_at(parts.scheme, own)
         if parts.scheme not in _PORTS or not target:
             raise Misconfigured(f"no address for gRPC: see {self._reasons.variable('ENDPOINT')}")
         if re.search(r":\d+$", target) is None:
             target = f"{target}:{_PORTS[parts.scheme]}"
-        if parts.scheme == "http":
+        return self._open_at(parts.scheme, target)
+
+    def _open_at(self, scheme: str, target: str) -> grpc.Channel:
+        if scheme == "http":
             return grpc.insecure_channel(target, _OPTIONS)
         return grpc.secure_channel(target, self._credentials(), _OPTIONS)
 

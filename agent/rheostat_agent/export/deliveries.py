@@ -30,6 +30,7 @@ def sending_of(
     return resource, Sending(
         trace_id=int(info.trace_id, 16),
         parent=parent,
+        trace_state=info.trace_state or "",
         resource=attributes,
         policy=policy,
         pending_s=info.pending_s,

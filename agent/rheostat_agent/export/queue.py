@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from rheostat.spool.layout import IMPORT
 from rheostat_agent.export.encoding import TraceEncoder, encode_logs
 from rheostat_agent.export.policy import ALL, Bucket, Policy
+from rheostat_agent.export.processes import Processes
 from rheostat_agent.export.spans import SpanMaker
-from rheostat_agent.history.query import read_open_spans, read_processes, read_span_rows
+from rheostat_agent.history.query import read_open_spans, read_span_rows
 from rheostat_agent.values import Value
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Sending(Value):
 
     trace_id: int
     parent: int | None  # id of the span that the run hangs below
+    trace_state: str  # W3C Trace Context
     resource: Attributes
     policy: str
     pending_s: float | None  # after which an open span is announced; None: never
@@ -90,12 +92,10 @@ class SpanQueue:
         self._sending = sending
         self._history = history
         self._version = -1  # of the history, when its names were last read
-        self._maker = SpanMaker(history, sending.trace_id, sending.resource)
+        self._maker = SpanMaker(history, sending.trace_id, sending.resource, sending.trace_state)
         self._encoder = TraceEncoder(self._maker, sending.limits)
         self._imports: set[int] = set()  # functions
-        self._processes: list[Process] = []
-        self._process_spans: set[int] = set()
-        self._told = {int(word) for word in state.processes.split()}
+        self._processes = Processes(history, {int(word) for word in state.processes.split()})
         self._parts: deque[_Part] = deque()
         self._scanned = 0
         self._announced: set[int] = set()  # open spans of which a placeholder was sent
@@ -105,8 +105,8 @@ class SpanQueue:
         self._pending_ns = None if pending_s is None else int(pending_s * 1e9)
         self.policy = Policy(
             sending.policy,
-            lambda span: span in self._process_spans,
-            lambda function: function in self._imports,
+            self._processes.spans.__contains__,
+            lambda function: function in self._imports,  # a set that is replaced
             self._pending_ns,
         )
         while self._scanned < state.cursor:  # as it was decided before
@@ -181,8 +181,7 @@ class SpanQueue:
         if version == self._version:
             return
         self._version = version
-        self._processes = read_processes(self._history)
-        self._process_spans = {process.span_id for process in self._processes}
+        self._processes.refresh()
         imports = self._history.execute("SELECT id FROM functions WHERE kind = ?", (IMPORT,))
         self._imports = {number for (number,) in imports}
         self._maker.refresh()
@@ -192,10 +191,7 @@ class SpanQueue:
         self._refresh()
         if read_span_rows(self._history, self._scanned, 1):  # written meanwhile
             return
-        for process in self._processes:
-            if process.end_ns is None or process.id in self._told:
-                continue
-            self._told.add(process.id)
+        for process in self._processes.take_ended():
             omitted = self.policy.carried(process.span_id)
             data = self._encoder.process(process, self._parent_of(process), omitted)
             self._parts.append(_Part(self._scanned, process.id, data, process.id))
@@ -214,8 +210,8 @@ class SpanQueue:
         self._announced_at = now
         self._refresh()
         parts = []
-        for process in self._processes:
-            if process.end_ns is None and self._is_due(process.span_id, process.start_ns, now_ns):
+        for process in self._processes.living.values():
+            if self._is_due(process.span_id, process.start_ns, now_ns):
                 data = self._encoder.pending_process(process, self._parent_of(process), now_ns)
                 parts.append((process.span_id, process.id, data))
         for span in read_open_spans(self._history):
@@ -242,7 +238,7 @@ class LogQueue:
     def __init__(self, sending: Sending, history: sqlite3.Connection, state: DeliveryState) -> None:
         self.cursor = state.cursor
         self.waiting = 0
-        self._maker = SpanMaker(history, sending.trace_id, sending.resource)
+        self._maker = SpanMaker(history, sending.trace_id, sending.resource, sending.trace_state)
         self._limits = sending.limits
         self._is_all = sending.policy == ALL
         self._records: Iterator[ReadableLogRecord] | None = None
@@ -258,6 +254,9 @@ class LogQueue:
         if not records:
             return None
         body = encode_logs(records, self._limits)
+        while len(body) > MOST_BYTES and len(records) > 1:
+            records = records[: len(records) // 2]
+            body = encode_logs(records, self._limits)
         return Request(body, len(records), len(records), self.cursor + len(records))
 
     def take_off(self, request: Request) -> None:

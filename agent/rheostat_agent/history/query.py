@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from bisect import bisect_right
-from operator import itemgetter
 
 from rheostat_agent.history.histogram import Histogram
 from rheostat_agent.history.schema import (
     HISTORY_ID,
     HISTORY_VERSION,
     check_version,
+    prepare_history,
     version_of,
 )
 from rheostat_agent.values import Value
@@ -211,8 +210,13 @@ def open_history(run_directory: str) -> sqlite3.Connection:
     try:
         connection = connect_read_only(path)
         check_version(connection, HISTORY_ID, HISTORY_VERSION, f"the history of run {name}")
-        if version_of(connection) == 0:
+        version = version_of(connection)
+        if version == 0:
             raise HistoryMissing(f"the history of run {name} is being made: {path}")
+        if version < HISTORY_VERSION:  # tables are added, nothing is changed for whoever writes it
+            connection.execute("PRAGMA query_only = 0")
+            prepare_history(connection)
+            connection.execute("PRAGMA query_only = 1")
     except sqlite3.DatabaseError as error:
         text = "is not there" if not os.path.exists(path) else f"cannot be read: {error}"
         raise HistoryMissing(f"the history of run {name} {text}: {path}") from None
@@ -232,8 +236,14 @@ def read_deliveries(history: sqlite3.Connection) -> list[DeliveryState]:
 
 def read_processes(history: sqlite3.Connection) -> list[Process]:
     """Return the processes of the run, in the order in which they were found."""
-    rows = history.execute(f"SELECT {_names(Process)} FROM processes ORDER BY id")
-    return [Process(*row) for row in rows]
+    return list(select_processes(history, "id > ?", 0))
+
+
+def select_processes(history: sqlite3.Connection, condition: str, value: int) -> Iterator[Process]:
+    """Yield the processes for which *condition* holds with *value*, by id."""
+    query = f"SELECT {_names(Process)} FROM processes WHERE {condition} ORDER BY id"
+    for row in history.execute(query, (value,)):
+        yield Process(*row)
 
 
 def read_functions(history: sqlite3.Connection) -> dict[int, Function]:
@@ -301,24 +311,3 @@ def _stack(text: str | None) -> list[tuple[str, int, str]]:
     import json  # where something failed only: it is not quick to import
 
     return [(file, line, function) for file, line, function in json.loads(text)]
-
-
-class ThreadNames:
-    """Names of threads by (process, ident, time): an ident is used again for other threads."""
-
-    def __init__(self, history: sqlite3.Connection) -> None:
-        self._known: dict[tuple[int, int], list[tuple[int, str]]] = {}
-        rows = history.execute(
-            "SELECT process, ident, since_ns, name FROM threads ORDER BY since_ns"
-        )
-        for process, ident, since, name in rows:
-            self._known.setdefault((process, ident), []).append((since, name))
-
-    def name(self, process: int, ident: int, time_ns: int) -> str | None:
-        """Return the name that the thread *ident* of *process* had at *time_ns*, None if it is not known."""
-        known = self._known.get((process, ident))
-        if not known:
-            return None
-        # The first is also that of calls which began before it was told.
-        at = bisect_right(known, time_ns, key=itemgetter(0))
-        return known[max(0, at - 1)][1]

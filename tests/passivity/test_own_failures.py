@@ -116,6 +116,7 @@ TELLING = {
     "hide",
     "has_long_run",
     "_may_name",
+    "split",
 }
 # They call a function of ours that lets nothing out, and then the original; nothing of their own could fail.
 WRAPPERS = {"_get_code", "_telling.execute", "_start_new_thread", "_start_joinable_thread"}

@@ -208,6 +208,8 @@ class _Sender:
         for name, state in states.items():
             missing = state.undelivered or (state.is_open and not state.sent)
             left += int(missing)
+            if not missing and not state.sent and len(states) > 1:
+                continue  # there was nothing of that signal
             told = f"{run} {workflow}: {state.sent:,} sent to {plain(name)}"
             if state.rejected:
                 told += f", {state.rejected:,} of them rejected by it"

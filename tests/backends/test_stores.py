@@ -16,8 +16,7 @@ pytestmark = pytest.mark.backends
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "etl" / "etl.py"
 SOON_S = 120.0  # a store may queue what it has acknowledged
-# What a process costs in our own clocks and theirs: Phoenix gives times back as floating point numbers.
-CLOSE_NS = 1000
+CLOSE_NS = 1000  # Phoenix gives times back as floating point numbers
 
 JOB = """
 import subprocess, sys, threading, time

@@ -108,10 +108,6 @@ class Host:
         pairs = last.request.resource_spans[0].resource.attributes
         return {pair.key: pair.value.string_value for pair in pairs}
 
-    def await_names(self, *names: str) -> None:
-        """Return once the backend has spans of these names, and others none but those of processes."""
-        wait_until(lambda: set(names) <= set(self.names()), lambda: f"{names}: {self.names()}")
-
     def agents(self) -> list[int]:
         """Return the agents that are at work here."""
         return processes_with("rheostat_agent.supervisor", str(self.folder))

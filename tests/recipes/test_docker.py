@@ -57,13 +57,13 @@ class Image:
         return done.returncode, done.stdout
 
 
-def docker_run() -> tuple[dict[str, str], list[str]]:
-    """Return the variables and the command of the `docker run` that sends what is left."""
+def sending() -> list[str]:
+    """Return the command in the container of the `docker run` that sends what is left."""
     text = (REPOSITORY / "docs/recipes/docker.md").read_text()
     (line,) = re.findall(r"`(docker run [^`]* send --all)`", text)
     words = shlex.split(line)
     entrypoint = words[words.index("--entrypoint") + 1]
-    return {}, [entrypoint, *words[words.index("etl") + 1 :]]
+    return [entrypoint, *words[words.index("etl") + 1 :]]
 
 
 def test_the_image_observes_its_job(host: Host) -> None:
@@ -79,8 +79,7 @@ def test_the_image_observes_its_job(host: Host) -> None:
     count = len(host.spans())
     assert image.start(**variables)[0] == 0
     host.backend.up()
-    _, send = docker_run()
-    status, _ = image.start(*[host.here(word) for word in send], **variables)
+    status, _ = image.start(*[host.here(word) for word in sending()], **variables)
 
     assert status == 0
     assert len(host.spans()) == 2 * count

@@ -34,11 +34,6 @@ class Stored:
         """Whether it is a process, not a call."""
         return "process.executable.name" in self.attributes
 
-    @property
-    def is_import(self) -> bool:
-        """Whether it is the import of a module."""
-        return self.name.endswith("<module>")
-
 
 def read_file(text: str) -> list[Stored]:
     """Return the spans in lines of OTLP's file format."""

@@ -43,6 +43,7 @@ class Outbound:
         self._log = log
         self._environ = dict(os.environ)
         self._states = {state.destination: state for state in history.read_deliveries()}
+        self._is_left_out = False  # by the sampler
         self._destinations = self._find()
         self._deliveries: Deliveries | None = None
         self._sent = 0
@@ -62,6 +63,7 @@ class Outbound:
         parent = int(info.parent.split("-")[3], 16) & 1 == 1 if info.parent else None
         if found and not is_sampled(self._environ, int(info.trace_id, 16), parent, self._warn):
             self._reader.joiner.note(None, "info", "the sampler left this trace out: not exported")
+            self._is_left_out = True
             return []
         return found
 
@@ -152,7 +154,7 @@ class Outbound:
     def is_left(self) -> bool:
         """Say whether a later command is to go on."""
         names = set(self._reader.info.destinations)
-        if (self._reader.info.export or DEFAULT) == NONE:
+        if self._is_left_out or (self._reader.info.export or DEFAULT) == NONE:
             return False
         return any(
             (self._states.get(name) or DeliveryState(name)).is_open

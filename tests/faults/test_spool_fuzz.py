@@ -22,6 +22,7 @@ from rheostat_agent.export.files import FORMATS
 from rheostat_agent.history.query import open_history
 from rheostat_agent.history.writer import HistoryWriter
 from rheostat_agent.rundirectory import RUN, RunInfo
+from rheostat_agent.runreader import RunReader
 from rheostat_agent.takeup import take_up
 from running import History, Rheostat, unread_run
 
@@ -102,7 +103,12 @@ def copy(unread: Path, folder: Path) -> Path:
 def read(directory: Path) -> History:
     """Read the run as the agent does, in a bounded number of rounds; return what is in the history then."""
     writer = HistoryWriter(f"{directory}/history.sqlite")
-    reader = take_up(str(directory), RunInfo.read(f"{directory}/{RUN}"), writer)
+    finish(take_up(str(directory), RunInfo.read(f"{directory}/{RUN}"), writer), writer)
+    return History(directory)
+
+
+def finish(reader: RunReader, writer: HistoryWriter) -> None:
+    """Read to the end."""
     rounds = 0
     while reader.round() or not reader.is_over():
         rounds += 1
@@ -110,7 +116,6 @@ def read(directory: Path) -> History:
     reader.commit()
     reader.close()
     writer.close()
-    return History(directory)
 
 
 def spool_files(directory: Path, suffix: str) -> list[Path]:
@@ -323,6 +328,25 @@ def test_mapped_events_are_read(unread: Path, expected: History) -> None:
     assert all(path.read_bytes().endswith(bytes(5)) for path in mapped)
     assert {f"part_{number}.f_{number}" for number in range(14)} <= set(expected.names())
     assert expected.notes == []
+
+
+def test_mapped_events_wait_for_the_first_file(directory: Path, expected: History) -> None:
+    """What a mapped file tells is not lost where the agent finds it before the file that says whose it is."""
+    first = spool_files(directory, ".events")[0]
+    firsts = [path for path in spool_files(directory, "-0.events") if path.name != first.name]
+    hidden = {path: path.with_name(f"{path.name}.hidden") for path in [first, *firsts]}
+    for path, aside in hidden.items():
+        path.rename(aside)
+    writer = HistoryWriter(f"{directory}/history.sqlite")
+    reader = take_up(str(directory), RunInfo.read(f"{directory}/{RUN}"), writer)
+    reader.find_files()
+    for image in reader.images.values():
+        image.read_events()
+    for path, aside in hidden.items():
+        aside.rename(path)
+    finish(reader, writer)
+
+    assert History(directory).facts()["spans"] == expected.facts()["spans"]
 
 
 def test_names_that_say_nothing(directory: Path, expected: History) -> None:

@@ -200,11 +200,8 @@ def test_texts_of_the_program_cannot_steer_the_terminal(rheostat: Rheostat) -> N
     folder = rheostat.project / "\x1b[31mred"
     folder.mkdir()
     (folder / "run\x1b]0;owned\x07.py").write_text(HOSTILE)
-    name = "work\x1b]2;flow\x07"
 
-    summary = rheostat.run(
-        f"{folder}/run\x1b]0;owned\x07.py", options=("--name", name, "--summary", "full")
-    )
+    summary = rheostat.run(f"{folder}/run\x1b]0;owned\x07.py", options=("--summary", "full"))
     rheostat.await_complete()
 
     ours = summary.stderr.partition("rheostat ")[2]  # before it: the program's own traceback

@@ -29,9 +29,9 @@ from rheostat_agent.history.query import HISTORY_NAME, OPEN, DeliveryState, Run
 from rheostat_agent.history.writer import HistoryBusy, HistoryCorrupt, HistoryWriter
 from rheostat_agent.recovery import is_read
 from rheostat_agent.rundirectory import (
+    ENDED,
     RUN,
     RunInfo,
-    is_only_undelivered,
     mark_finished,
     mark_undelivered,
     unfinished_runs,
@@ -83,8 +83,7 @@ def _waiting(state: Path) -> list[Path]:
     found = [
         each
         for each in unfinished
-        if (each / RUN).exists()
-        and (is_only_undelivered(str(state), each.name) or not is_read(str(each)))
+        if (each / RUN).exists() and ((each / ENDED).exists() or not is_read(str(each)))
     ]
     return sorted(found, key=lambda directory: RunInfo.read(str(directory / RUN)).started_ns)
 

@@ -144,9 +144,7 @@ class Image:
         """Read the events that are new; say whether there were any."""
         found = False
         for number in sorted(self.event_files):
-            if (
-                number and self.stream is None
-            ):  # the first file, which says what it is, was not there or not openable yet
+            if number and self.stream is None:  # the first file says whose they are: it is to come
                 break
             file = self.event_files[number]
             for kind, fields, was_read in file.read():

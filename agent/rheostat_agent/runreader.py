@@ -53,6 +53,7 @@ class RunReader:
         self.history = history
         self.ending: Ending | None = None
         self.spans = 0  # in the history
+        self.is_behind = False  # the last round left something unread
         self.size_bytes = 0  # of the run on disk, as of the last look
         self.lives = Lives(directory, info.started_mono_ns)
         self.calls = Calls()
@@ -135,6 +136,7 @@ class RunReader:
             left -= taken
             if left <= 0:
                 break
+        self.is_behind = left <= 0
         return progress
 
     # Ends

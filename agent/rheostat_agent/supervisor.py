@@ -33,6 +33,7 @@ from rheostat_agent.runreader import TooFewDescriptors
 from rheostat_agent.takeup import take_up
 
 _SHORTEST_WAIT_S = 0.002
+_BREATH_S = 0.05  # between two readings while the program is at work
 _LONGEST_WAIT_S = 0.2
 _BUSY_WAIT_S = 0.5
 _BUSY_PATIENCE_S = 60.0  # after the program's end; a later command goes on
@@ -129,9 +130,12 @@ class Supervisor:
             give_way()
 
     def _sleep(self, progress: bool) -> None:
+        """Wait for more, or for the death of a process. A program at work gets its peace: reading often costs it time."""
+        is_at_work = not self._reader.program_is_over()
         if progress:
-            self._wait_s = _SHORTEST_WAIT_S
-            return
+            self._wait_s = _BREATH_S if is_at_work else _SHORTEST_WAIT_S
+            if self._reader.is_behind or not is_at_work:
+                return
         poll = select.poll()
         watched = self._reader.lives.descriptors()
         if self._channel.descriptor is not None:

@@ -75,7 +75,7 @@ class Supervisor:
                 self._channel.descriptor is not None and self._has_all_of_program(progress)
             ):
                 self._put_index(complete=False, now=True)
-                self._channel.answer(self._summary())
+                self._answer()
             if not progress and self._is_over():
                 break
             self._put_index(complete=False)
@@ -156,7 +156,7 @@ class Supervisor:
         self._outbound.finish(self._between)
         self._commit()
         self._put_index(complete=True, now=True, paths=True)
-        self._channel.answer(self._summary())
+        self._answer()
         self._reader.close()
         self._history.close()
         if self._index is not None:
@@ -171,7 +171,7 @@ class Supervisor:
         self._commit()
         self._put_index(complete=True)
         if self._channel.asked():
-            self._channel.answer(self._summary())
+            self._answer()
         self._sleep(progress=False)
 
     def _commit(self) -> None:
@@ -184,6 +184,15 @@ class Supervisor:
             except HistoryBusy as busy:
                 self._wait_busy(busy)
                 time.sleep(_BUSY_WAIT_S)
+
+    def _answer(self) -> None:
+        """Tell the launcher what there is, deliveries as they are by now among it."""
+        self._outbound.follow()
+        try:
+            self._reader.commit()
+        except HistoryBusy as busy:  # then what was there before is told
+            self._log.write(str(busy))
+        self._channel.answer(self._summary())
 
     def _summary(self) -> str:
         from rheostat_agent.show.summary import render_run_summary

@@ -8,6 +8,7 @@ what is refused is not, and stays in the history.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from rheostat_agent.configuration.destination import LOGS
@@ -78,9 +79,9 @@ class Delivery:
     @property
     def is_over(self) -> bool:
         """Say whether nothing more will be sent: all is acknowledged or refused, or something of ours failed."""
-        return self.state.state != OPEN or (
-            self._thread.ident is not None and not self._thread.is_alive()
-        )
+        if self._thread.ident is None:  # not begun: there was nothing to do
+            return self.state.state != OPEN
+        return not self._thread.is_alive()
 
     def tell(self, spans: int, all_is_there: bool) -> None:
         """There are *spans* in the history; *all_is_there*: and nothing will be added."""
@@ -128,13 +129,18 @@ class Delivery:
                     self._pause(_LOOK_S)
             else:
                 found = self._transport.send(request.body)
+                self._settle(queue, request, found)
                 if found.kind == outcome.LATER:
-                    self._count(history)
-                self._settle(queue, request, found, backoff)
+                    self._hold_back(backoff.next_s(found.after_s), history, queue)
+                elif found.kind == outcome.TAKEN:
+                    backoff.reset()
                 is_full = request.items >= self._present_most
                 if found.kind == outcome.TAKEN and not is_full and not all_is_there:
                     self._pause(self._delay_s)
         self._transport.close()
+        if self.state.state == REFUSED:  # how many are left is known at the end
+            with self._wake:
+                self._wake.wait_for(lambda: self._is_stopping or self._all_is_there)
         if self.state.state in (OPEN, REFUSED):
             self._count(history)
             self._keep(queue)
@@ -142,7 +148,7 @@ class Delivery:
 
     def _count(self, history: sqlite3.Connection) -> None:
         """Count what is waiting in all, once: the queue itself reads no further ahead than it must."""
-        if self._behind is None and self._all_is_there:
+        if self._is_to_count:
             whole = self._queue(history)
             whole.survey()
             self._dealt_with = 0
@@ -163,11 +169,10 @@ class Delivery:
                 self._pause(0.1)
         return None
 
-    def _settle(self, queue: Queue, request: Request, found: Outcome, backoff: Backoff) -> None:
+    def _settle(self, queue: Queue, request: Request, found: Outcome) -> None:
         """Do what OTLP asks for, after what became of *request*."""
         if found.kind == outcome.TAKEN:
             self._refused_in_a_row = 0
-            backoff.reset()
             self._present_most = min(self._most, self._present_most * 2)
             queue.take_off(request)
             self._keep(
@@ -178,7 +183,6 @@ class Delivery:
         elif found.kind == outcome.LATER:
             self._say(found.reason)
             self._present_most = max(min(_FEWEST, self._most), self._present_most // 2)
-            self._pause(backoff.next_s(found.after_s))
         elif found.kind == outcome.TOO_LARGE and request.items > 1:
             self._present_most = max(1, request.items // 2)
         elif found.kind == outcome.ABSENT and self.destination.signal == LOGS:
@@ -242,7 +246,23 @@ class Delivery:
         if policy is not None:
             self.omitted = (policy.omitted_calls, policy.omitted_ns)
 
+    def _hold_back(self, seconds: float, history: sqlite3.Connection, queue: Queue) -> None:
+        """Wait, whatever comes to be sent meanwhile; but count it as soon as all of it is there."""
+        until = time.monotonic() + seconds
+        with self._wake:
+            self._wake.wait_for(lambda: self._is_stopping or self._is_to_count, seconds)
+        if self._is_to_count:
+            self._count(history)
+            self._keep(queue)
+        with self._wake:
+            self._wake.wait_for(lambda: self._is_stopping, until - time.monotonic())
+
+    @property
+    def _is_to_count(self) -> bool:
+        return self._all_is_there and self._behind is None
+
     def _pause(self, seconds: float) -> None:
+        """Wait for more to send."""
         with self._wake:
             if not self._is_stopping:
                 self._wake.wait(seconds)

@@ -62,6 +62,7 @@ _BEFORE_QUESTION = (" ", "\n", "\t", "(", "")  # no URL is asked by it
 _BEHIND_URL = " \t\r\n\"'`<>"
 _MAX_NAME = 80
 _SLACK = 256  # a text is cut beyond what is kept of it, so that a secret at the cut is known as one
+_FEW = 4  # different characters: no secret is made of so few
 _MAX_KNOWN = 2000
 
 _known: dict[str, int] = {}  # names, and what they make of their values
@@ -92,8 +93,11 @@ def hide_cut(text: str, most: int) -> str:
         return hide(text)
     window = text[: most + _SLACK]
     if len(text) > len(window):
-        while window and (window[-1].isalnum() or window[-1] in "_-+/=."):
-            window = window[:-1]
+        end = len(window)
+        while end and (window[end - 1].isalnum() or window[end - 1] in "_-+/=."):
+            end -= 1
+        if len(set(window[end:])) > _FEW:
+            window = window[:end]
     return hide(window)[:most]
 
 

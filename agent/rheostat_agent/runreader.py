@@ -61,7 +61,6 @@ class RunReader:
         self.joiner = Joiner(self.lives, self.calls, history, offset_ns)
         self._outsiders = Outsiders(self.lives, self.joiner.skip)
         self.images: dict[int, Image] = {}
-        self.program: Life | None = None
         self._spool = Spool(f"{directory}/{SPOOL}")
         self._closing: set[int] = set()  # bases of images that are done with the present batch
         self._closed: set[int] = set()  # … and with those that are committed

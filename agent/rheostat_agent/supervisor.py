@@ -131,13 +131,14 @@ class Supervisor:
 
     def _sleep(self, progress: bool) -> None:
         """Wait for more, or for the death of a process. A program at work gets its peace: reading often costs it time."""
-        is_at_work = not self._reader.program_is_over()
+        lives = self._reader.lives
+        is_at_work = bool(lives.living()) and not lives.dead()
         if progress:
             self._wait_s = _BREATH_S if is_at_work else _SHORTEST_WAIT_S
             if self._reader.is_behind or not is_at_work:
                 return
         poll = select.poll()
-        watched = self._reader.lives.descriptors()
+        watched = lives.descriptors()
         if self._channel.descriptor is not None:
             watched.append(self._channel.descriptor)
         for descriptor in watched:

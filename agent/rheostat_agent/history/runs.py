@@ -45,13 +45,24 @@ def list_runs(state: str, workflow: str | None = None, limit: int | None = None)
     """
     is_gone = not os.path.exists(f"{state}/{INDEX_NAME}") and bool(_listed(f"{state}/runs"))
     try:
-        if not is_gone:
+        if not is_gone and not _is_cut(f"{state}/{INDEX_NAME}"):
             return _list_runs(state, workflow, limit)
     except sqlite3.DatabaseError as error:
         if not is_corrupt(error):
             raise
     open_index_to_write(state, is_suspect=True).close()
     return _list_runs(state, workflow, limit)
+
+
+def _is_cut(path: str) -> bool:
+    """Say whether the file is shorter than its head says (sqlite.org/fileformat2.html): rows may be missing without an error."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(32)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return False
+    return len(head) == 32 and size < int.from_bytes(head[16:18]) * int.from_bytes(head[28:32])
 
 
 def _list_runs(state: str, workflow: str | None, limit: int | None) -> list[Run]:

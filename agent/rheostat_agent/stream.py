@@ -34,7 +34,7 @@ from rheostat.spool.layout import (
     SUSPENDED,
 )
 from rheostat_agent.batch import Batch
-from rheostat_agent.calls import Calls, Node, OpenSpan
+from rheostat_agent.calls import Calls, Node, OpenSpan, Path
 from rheostat_agent.places import Places
 from rheostat_agent.sites import Sites
 
@@ -101,13 +101,16 @@ class ImageStream:
         if site is None:
             return None
         path = self._calls.path(parent.path, self._calls.function(site), self._name)
-        kind = site[1]
+        node = self._node(path, site[1])
+        family = parent.children if node.is_plain else parent.others
+        family[head] = node
+        return node
+
+    def _node(self, path: Path, kind: int) -> Node:
         node = self._by_path.get(path.id)
         if node is None:
             node = self._by_path[path.id] = Node(len(self.nodes), path, kind)
             self.nodes.append(node)
-        family = parent.children if node.is_plain else parent.others
-        family[head] = node
         return node
 
     def _resolve(self, parent: int, slot: int) -> Resolved:
@@ -391,14 +394,11 @@ class ImageStream:
     def restore(self, slot: int, path: int, ident: int) -> None:
         """Know the place of a span that an agent before us put into the history."""
         node = self._by_path.get(path)
-        if node is None:
-            known = self._calls.by_id(path)
-            if known is None:
-                return
-            kind = self._calls.kind(known.function)
-            node = self._by_path[path] = Node(len(self.nodes), known, kind)
-            self.nodes.append(node)
-        self._places.put(slot, node.high, self._places.thread(ident))
+        known = self._calls.by_id(path) if node is None else None
+        if known is not None:
+            node = self._node(known, self._calls.kind(known.function))
+        if node is not None:
+            self._places.put(slot, node.high, self._places.thread(ident))
 
     def restore_parent(self, slot: int) -> None:
         """Know that something ran inside *slot*, which was not settled yet."""
